@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `--object secret,...`: named pieces of secret data.
+ *
+ * The whole object syntax is understood (TYPE,key=value, qom-type=TYPE, JSON) and checked in
+ * stock's order. Types other than `secret` are refused by name. A secret that is itself encrypted
+ * (keyid, iv) is decoded and kept; decrypting it is for who has the ciphers.
+ */
+#ifndef COMPAT_SECRET_H
+#define COMPAT_SECRET_H
+
+#include <glib.h>
+
+struct secret {
+    char *id;
+    GBytes *data;    /* after base64 where format=base64; still encrypted where keyid is set */
+    char *keyid;     /* NULL: not encrypted */
+    GBytes *iv;      /* 16 bytes with keyid, else NULL */
+    gboolean base64; /* format=base64: with keyid, data is the decoded ciphertext */
+};
+
+struct secret_set;
+
+struct secret_set *secret_set_new(void);
+
+/* Frees the set; secret bytes are wiped first. */
+void secret_set_free(struct secret_set *set);
+
+/*
+ * Adds one object definition.
+ *
+ * in:      definition the text after --object, not the help words
+ * returns: FALSE with *error in stock's words (hints after the first newline)
+ */
+gboolean secret_set_add(struct secret_set *set, const char *definition, GError **error);
+
+/*
+ * Finds a secret.
+ *
+ * returns: the secret, owned by the set, or NULL with *error "No secret with id 'ID'"
+ */
+const struct secret *secret_set_find(const struct secret_set *set, const char *id, GError **error);
+
+#endif
