@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a format driver is, and what an opened image (a node) is.
+ *
+ * A driver is a table of verbs over one node; it sees only its own layer. Chains are flattened by
+ * guest/plan/map.c. A node lives until the cell ends.
+ */
+#ifndef INSTAR_GUEST_FORMATS_FORMAT_H
+#define INSTAR_GUEST_FORMATS_FORMAT_H
+
+#include "guest/abi/hypercall.h"
+#include "guest/io/source.h"
+#include "guest/abi/check.pb-c.h"
+#include "guest/abi/info.pb-c.h"
+#include "guest/abi/open.pb-c.h"
+
+struct node;
+
+/* One run of one layer. offset is valid with CELL_EXTENT_HAS_OFFSET. */
+struct layer_extent {
+    uint64_t length;       /* bytes from the asked offset on, 1 .. asked length */
+    uint64_t offset;       /* bytes in the blob of `source` */
+    struct source *source; /* whose blob: the image's own or its data file's */
+    uint32_t comp_len;     /* COMPRESSED, as in struct cell_extent */
+    uint32_t unit_len;
+    uint32_t skip;
+    uint8_t kind;  /* enum cell_extent_kind; HOLE means: ask the backing file */
+    uint8_t flags; /* enum cell_extent_flags */
+    uint8_t codec; /* enum cell_codec */
+};
+
+struct format_driver {
+    const char *name; /* qemu's name of the format */
+
+    /*
+     * How sure the driver is that an image that starts with `head` is its own: 0 (no) to 100.
+     * head: the first bytes of the image, up to 2048, fewer if the image is shorter.
+     */
+    int (*probe)(struct span head);
+
+    /*
+     * Parses the image at node->source and fills node's public fields and node->state. NULL: the
+     * format is recognised but not built (GUEST_ERR_FORMAT_NOT_BUILT).
+     */
+    enum guest_err (*open)(struct node *node, const Abi__OpenRequest *request,
+                           struct guest_err_detail *detail);
+
+    /*
+     * The longest run it can give cheaply from virtual offset `start` on, at most `length` bytes;
+     * [start, start + length) lies inside the virtual disk and length is not 0.
+     */
+    enum guest_err (*map)(struct node *node, uint64_t start, uint64_t length,
+                          struct layer_extent *out, struct guest_err_detail *detail);
+
+    /* Fills the format's part of the reply; may be NULL. Strings and arrays from malloc. */
+    enum guest_err (*info)(struct node *node, Abi__InfoReply *reply,
+                           struct guest_err_detail *detail);
+
+    /* May be NULL: GUEST_ERR_CHECKS_NOT_SUPPORTED. */
+    enum guest_err (*check)(struct node *node, const Abi__CheckRequest *request,
+                            Abi__CheckReply *reply, struct guest_err_detail *detail);
+
+    /* Switches the node to an internal snapshot, for reading; may be NULL. */
+    enum guest_err (*load_snapshot)(struct node *node, const Abi__SnapshotLoadRequest *request,
+                                    struct guest_err_detail *detail);
+};
+
+#define NODE_REFS_MAX 4
+
+struct node {
+    uint32_t id;
+    const struct format_driver *driver;
+    struct source *source;
+    uint64_t virtual_size; /* bytes */
+    uint64_t cluster_size; /* bytes, 0 if the format has none */
+    bool encrypted;
+    bool dirty;
+    bool has_snapshots;
+    struct node *backing;              /* NULL: none, or not linked yet */
+    struct node *data_file;            /* NULL: data is in source */
+    Abi__FileRef *refs[NODE_REFS_MAX]; /* what the image needs, in order; owned by the node */
+    unsigned nr_refs;
+    void *state; /* the driver's */
+};
+
+/*
+ * Every driver, best probe first on a tie. Defined in guest/formats/probe.c.
+ */
+extern const struct format_driver *const format_drivers[];
+extern const unsigned nr_format_drivers;
+
+extern const struct format_driver format_raw;
+extern const struct format_driver format_qcow2;
+
+/*
+ * Finds the driver by name, or by asking every driver's probe (raw when none claims it).
+ *
+ * returns: NULL when no driver has that name
+ */
+const struct format_driver *format_by_name(struct span name);
+const struct format_driver *format_probe(struct span head);
+
+/*
+ * Opens a node over a source: finds the driver, calls its open. Shared by the cell's dispatcher,
+ * the unit tests and the fuzz harnesses.
+ *
+ * in:      src becomes the node's
+ * out:     *out, until node_free; untouched on failure
+ */
+enum guest_err node_open(struct source *src, const Abi__OpenRequest *request, struct node **out,
+                         struct guest_err_detail *detail);
+void node_free(struct node *node);
+
+/*
+ * Adds a reference to the node: the name is parsed (guest/formats/fileref.c), never followed.
+ *
+ * in:      text: the name as the image holds it; format: demanded format or empty
+ */
+enum guest_err node_add_ref(struct node *node, Abi__Role role, struct span text, struct span format,
+                            uint32_t index, struct guest_err_detail *detail);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An opened image: a chain of nodes in one cell, the endpoints behind it, and what a command may
+ * ask of it.
+ *
+ * graph.c runs the open dialogue (the guest names what it needs, policy.c decides, names.c
+ * resolves), locks.c takes QEMU's byte-range locks, extents.c iterates over what the chain holds.
+ * Raw images named with their format need no cell: image_cell is NULL and extents come from the
+ * file alone.
+ */
+#ifndef INSTAR_SRC_GRAPH_GRAPH_H
+#define INSTAR_SRC_GRAPH_GRAPH_H
+
+#include <glib.h>
+
+#include "guest/abi/hypercall.h"
+#include "src/io/endpoint.h"
+#include "src/sandbox/sandbox.h"
+
+struct image;
+
+struct image_open_options {
+    const char *filename; /* as the user typed it: path, file:, json:, or an --image-opts string */
+    gboolean image_opts;  /* filename is an --image-opts string */
+    const char *format;   /* -f; NULL: probe */
+    gboolean read_write;
+    gboolean force_share; /* -U */
+    gboolean no_backing;  /* do not open what the image names (info) */
+    gboolean for_check;
+    gboolean exclusive_source; /* convert sources do not share writes */
+    struct cache_mode cache;
+};
+
+/*
+ * Opens an image and, unless no_backing, everything below it.
+ *
+ * returns: NULL with the error whose message is qemu's text after "Could not open 'NAME': "; hints
+ *          follow on lines of their own
+ */
+struct image *image_open(const struct image_open_options *options, GError **error);
+void image_free(struct image *image);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(struct image, image_free)
+
+const char *image_filename(const struct image *image);
+const char *image_format(const struct image *image);
+uint64_t image_virtual_size(const struct image *image); /* bytes */
+uint64_t image_cluster_size(const struct image *image); /* bytes, 0: none */
+struct cell *image_cell(struct image *image);           /* NULL: raw without a cell */
+uint32_t image_node(const struct image *image);
+struct endpoint *image_endpoint(struct image *image);            /* of the opened file itself */
+struct endpoint *image_blob(struct image *image, uint32_t blob); /* by id; NULL: no such blob */
+struct image *image_backing(struct image *image); /* next layer as a view, NULL: none */
+
+/*
+ * A run of what the guest sees, after the host looked for holes where the format asks for it.
+ */
+struct extent {
+    uint64_t start;  /* virtual offset, bytes */
+    uint64_t length; /* bytes */
+    uint64_t offset; /* in endpoint, bytes; valid if has_offset */
+    struct endpoint *endpoint;
+    uint32_t comp_len, unit_len, skip; /* compressed, see struct cell_extent */
+    unsigned depth;
+    enum cell_extent_kind kind;
+    enum cell_codec codec;
+    gboolean has_offset;
+    gboolean present; /* allocated in some layer looked at */
+    gboolean zero;
+    gboolean data;
+};
+
+/*
+ * Iterates over [start, start + length). Fetches records in batches: few exits.
+ *
+ * in:      layers: 0 the whole chain, 1 the top image alone ...
+ * extents_next returns: 1 an extent; 0 the end; -1 an error (the extents before it were given, the
+ *          error is about the offset where the next would have started: extents_position)
+ */
+struct extents;
+struct extents *extents_new(struct image *image, uint64_t start, uint64_t length, unsigned layers);
+int extents_next(struct extents *it, struct extent *out, GError **error);
+uint64_t extents_position(const struct extents *it);
+void extents_free(struct extents *it);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(struct extents, extents_free)
+
+#endif
