@@ -9,8 +9,8 @@
 
 struct cache_mode {
     gboolean direct;       /* O_DIRECT */
-    gboolean no_flush;     /* flushes are dropped */
-    gboolean writethrough; /* a flush after each write */
+    gboolean no_flush;     /* unsafe: flushes do nothing */
+    gboolean writethrough; /* every write is durable when it returns */
 };
 
 #define CACHE_WRITEBACK ((struct cache_mode){FALSE, FALSE, FALSE})
@@ -23,6 +23,6 @@ struct cache_mode {
  * out:     *out, untouched on failure
  * returns: FALSE for any other word. The sentence is the caller's affair: see wording_bad_cache.
  */
-gboolean cache_parse(const char *word, struct cache_mode *out);
+gboolean cache_mode_parse(const char *word, struct cache_mode *out);
 
 #endif

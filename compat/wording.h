@@ -112,9 +112,8 @@ void wording_report_write_error(uint64_t offset_bytes, int saved_errno);
 
 /* What came with a code, copied out of the cell's answer and bounded there. */
 struct wording_detail {
-    uint64_t offset_bytes; /* where in the image */
     uint64_t number[4];
-    const uint8_t *span; /* hostile bytes; NULL: none */
+    const uint8_t *span; /* the detail's text: hostile bytes; NULL: none */
     size_t span_len;
 };
 
@@ -122,7 +121,7 @@ struct wording_detail {
  * One row: a code and its sentence.
  *
  * In a sentence `{0}` to `{3}` are the numbers in decimal, `{0d}` signed, `{0x}` in hexadecimal,
- * `{0x8}` the same padded with zeros to 8 digits, `{off}` and `{offx}` the offset, `{span}` the
+ * `{0x8}` the same padded with zeros to 8 digits, `{0e}` the sentence of that errno, `{span}` the
  * bytes with control bytes escaped, `{name}` the image's name. Anything else stands for itself.
  */
 struct wording_row {

@@ -13,21 +13,9 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "compat/cache.h"
+
 struct endpoint;
-
-/* Cache modes as -t and -T name them. */
-struct cache_mode {
-    gboolean direct;       /* O_DIRECT */
-    gboolean no_flush;     /* unsafe: flushes do nothing */
-    gboolean writethrough; /* every write is durable when it returns */
-};
-
-/*
- * Parses none, off, writeback, unsafe, writethrough, directsync.
- *
- * returns: FALSE on any other word
- */
-gboolean cache_mode_parse(const char *word, struct cache_mode *out);
 
 enum endpoint_flags {
     ENDPOINT_WRITE = 1,  /* open read-write */
