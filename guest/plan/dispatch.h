@@ -47,8 +47,12 @@ struct method {
                           ProtobufCMessage *reply, struct guest_err_detail *detail);
 };
 
-/* Rows live beside their concern: open in dispatch_open.c, plans in dispatch_plan.c ... */
-extern const struct method methods_open[], methods_plan[], methods_writer[], methods_codec[];
+/* Rows live beside their concern: open in dispatch_open.c, plans in dispatch_plan.c ... A table
+ * ends with a row of zeros. */
+extern const struct method methods_open[] __attribute__((weak));
+extern const struct method methods_plan[] __attribute__((weak));
+extern const struct method methods_writer[] __attribute__((weak));
+extern const struct method methods_codec[] __attribute__((weak));
 
 /*
  * Runs one call from packed request to packed reply.
