@@ -39,7 +39,8 @@ struct image_open_options {
  */
 struct image *image_open(const struct image_open_options *options, GError **error);
 void image_free(struct image *image);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(struct image, image_free)
+typedef struct image Image; /* for g_autoptr, which wants one word */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Image, image_free)
 
 const char *image_filename(const struct image *image);
 const char *image_format(const struct image *image);
@@ -81,6 +82,7 @@ struct extents *extents_new(struct image *image, uint64_t start, uint64_t length
 int extents_next(struct extents *it, struct extent *out, GError **error);
 uint64_t extents_position(const struct extents *it);
 void extents_free(struct extents *it);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(struct extents, extents_free)
+typedef struct extents Extents; /* for g_autoptr, which wants one word */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Extents, extents_free)
 
 #endif

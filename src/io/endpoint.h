@@ -18,34 +18,67 @@
 struct endpoint;
 
 enum endpoint_flags {
-    ENDPOINT_WRITE = 1,  /* open read-write */
-    ENDPOINT_CREATE = 2, /* create or truncate, mode 0644 less umask */
-    ENDPOINT_NO_LOCK = 4,
+    ENDPOINT_WRITE = 1,        /* open read-write */
+    ENDPOINT_CREATE = 2,       /* create or truncate, mode 0644 less umask; implies WRITE */
+    ENDPOINT_NO_LOCK = 4,      /* CREATE: truncate without asking whether somebody uses the file */
+    ENDPOINT_ONLY_FILE = 8,    /* a regular file or nothing ("file" was asked for by name) */
+    ENDPOINT_ONLY_DEVICE = 16, /* a device or nothing ("host_device" was asked for by name) */
+    ENDPOINT_FROM_IMAGE = 32,  /* an image named it: regular files and block devices only */
 };
+
+/* Errors of endpoint_open; the code is the errno. */
+#define ENDPOINT_ERROR (endpoint_error_quark())
+GQuark endpoint_error_quark(void);
 
 /*
  * Opens a file or block device by path.
  *
  * in:      dir_fd: AT_FDCWD, or a directory below which the path must resolve (openat2
  *          RESOLVE_BENEATH) when `beneath`
- * returns: NULL with G_IO_ERROR-like error whose message is qemu's detail ("Could not open 'x':
- * ..."); endpoint_errno gives the number
+ *          cache: may be NULL, which means writeback
+ * returns: NULL with ENDPOINT_ERROR whose message is qemu's detail ("Could not open 'x': ...",
+ *          with CREATE "Could not create 'x': ...") and whose code is the errno. CREATE takes
+ *          QEMU's write locks before it truncates (see src/io/locks.h) and drops them afterwards
  */
 struct endpoint *endpoint_open(int dir_fd, const char *path, gboolean beneath, unsigned flags,
                                const struct cache_mode *cache, GError **error);
+
+/*
+ * The same, but messages and endpoint_path use `display` for the path.
+ */
+struct endpoint *endpoint_open_named(int dir_fd, const char *path, const char *display,
+                                     gboolean beneath, unsigned flags,
+                                     const struct cache_mode *cache, GError **error);
+
+/* The errno behind an error of endpoint_open, 0 for any other error. */
+int endpoint_errno(const GError *error);
+
 void endpoint_unref(struct endpoint *endpoint);
 struct endpoint *endpoint_ref(struct endpoint *endpoint);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(struct endpoint, endpoint_unref)
+typedef struct endpoint Endpoint; /* for g_autoptr, which wants one word */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Endpoint, endpoint_unref)
 
 /* In memory, for tests; and the endpoint that reads as zeros and forgets what is written. */
 struct endpoint *endpoint_new_buffer(const void *data, uint64_t size_bytes);
 struct endpoint *endpoint_new_null(uint64_t size_bytes);
+
+/* How often each verb of a buffer endpoint was called. */
+struct endpoint_counts {
+    unsigned reads, writes, zeroes, discards, truncates, flushes;
+};
+struct endpoint_counts endpoint_buffer_counts(struct endpoint *endpoint);
+
+/* Makes every later read (or write) of a buffer endpoint that touches `offset` fail. 0: none. */
+void endpoint_buffer_fail(struct endpoint *endpoint, gboolean write, uint64_t offset,
+                          int error_number);
 
 int endpoint_fd(const struct endpoint *endpoint); /* -1: none */
 const char *endpoint_path(const struct endpoint *endpoint);
 const char *endpoint_protocol(const struct endpoint *endpoint); /* "file", "host_device" ... */
 uint64_t endpoint_size(struct endpoint *endpoint);              /* bytes, cached; see _truncate */
 gboolean endpoint_allocated(struct endpoint *endpoint, uint64_t *out_bytes); /* st_blocks * 512 */
+gboolean endpoint_writable(const struct endpoint *endpoint);
+gboolean endpoint_same_file(const struct endpoint *a, const struct endpoint *b); /* dev, inode */
 uint32_t endpoint_alignment(const struct endpoint *endpoint); /* 1, or what O_DIRECT demands */
 
 /*
@@ -57,9 +90,16 @@ int endpoint_pwritev(struct endpoint *endpoint, uint64_t offset, const struct io
                      int iovcnt);
 int endpoint_pwrite(struct endpoint *endpoint, uint64_t offset, const void *buf, size_t len);
 
-/* Makes the range read as zeros; punches a hole when it may (unmap), writes zeros otherwise. */
+/*
+ * Makes the range read as zeros; punches a hole when it may (unmap), keeps or writes blocks
+ * otherwise. A range past the end of a file grows the file.
+ */
 int endpoint_zero(struct endpoint *endpoint, uint64_t offset, uint64_t len, gboolean unmap);
+
+/* Gives blocks back; what the range reads as afterwards is not said. EOPNOTSUPP: nothing done. */
 int endpoint_discard(struct endpoint *endpoint, uint64_t offset, uint64_t len);
+
+/* Reserves blocks; contents are kept, new bytes read as zeros, the file grows. */
 int endpoint_allocate(struct endpoint *endpoint, uint64_t offset, uint64_t len);
 int endpoint_truncate(struct endpoint *endpoint, uint64_t size_bytes);
 int endpoint_flush(struct endpoint *endpoint); /* honours no_flush */

@@ -60,7 +60,8 @@ gboolean cell_config_from_environment(struct cell_config *out, GError **error);
  */
 struct cell *cell_new(const struct cell_config *config, GError **error);
 void cell_free(struct cell *cell);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(struct cell, cell_free)
+typedef struct cell Cell; /* for g_autoptr, which wants one word */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Cell, cell_free)
 
 /*
  * How the cell reads a blob. Called while a call runs, on the calling thread.

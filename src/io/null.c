@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The endpoint that reads as zeros and forgets what is written ("null-co").
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "src/io/endpoint_ops.h"
+
+static int null_pread(struct endpoint *endpoint, uint64_t offset, void *buf, size_t len)
+{
+    memset(buf, 0, len);
+    return 0;
+}
+
+static int null_pwritev(struct endpoint *endpoint, uint64_t offset, const struct iovec *iov,
+                        int iovcnt, size_t len)
+{
+    return 0;
+}
+
+static int null_range(struct endpoint *endpoint, uint64_t offset, uint64_t len)
+{
+    return 0;
+}
+
+static int null_zero(struct endpoint *endpoint, uint64_t offset, uint64_t len, gboolean unmap)
+{
+    return 0;
+}
+
+/* As stock: the size stays what it was given as. */
+static int null_truncate(struct endpoint *endpoint, uint64_t size_bytes)
+{
+    return size_bytes <= endpoint_load_size(endpoint) ? 0 : ENOTSUP;
+}
+
+static gboolean null_allocated(struct endpoint *endpoint, uint64_t *out_bytes)
+{
+    *out_bytes = 0;
+    return TRUE;
+}
+
+static const struct endpoint_ops null_ops = {
+    .protocol = "null-co",
+    .pread = null_pread,
+    .pwritev = null_pwritev,
+    .zero = null_zero,
+    .discard = null_range,
+    .allocate = null_range,
+    .truncate = null_truncate,
+    .allocated = null_allocated,
+};
+
+struct endpoint *endpoint_new_null(uint64_t size_bytes)
+{
+    struct endpoint *endpoint = endpoint_alloc(&null_ops, "null-co://");
+
+    endpoint->size_bytes = size_bytes;
+    endpoint->writable = TRUE;
+    return endpoint;
+}
