@@ -22,8 +22,9 @@
  *   0x00000000_10000000  limit     arena heap                         read, write
  *   0x00000001_00000000  window    bulk bytes: blob data, plan data   read, write
  *
- * A ring of the doorbell is one `out` to CELL_DOORBELL_PORT in a kvm cell, one byte written to
- * descriptor CELL_PIPE_OUT and one read from CELL_PIPE_IN in a process cell.
+ * A ring of the doorbell is one `out` to CELL_DOORBELL_PORT in a kvm cell (the I/O permission bitmap
+ * opens that port alone), one byte written to descriptor CELL_PIPE_OUT and one read from
+ * CELL_PIPE_IN in a process cell.
  */
 #ifndef INSTAR_GUEST_ABI_HYPERCALL_H
 #define INSTAR_GUEST_ABI_HYPERCALL_H

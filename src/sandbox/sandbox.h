@@ -32,6 +32,9 @@ struct cell_config {
     uint64_t memory_bytes;    /* arena limit */
     uint64_t window_bytes;    /* data window, a multiple of 2 MiB; touched only when used */
     unsigned timeout_seconds; /* wall time without progress */
+    gboolean codec;           /* a worker that decodes: may use what the processor can do */
+    const uint8_t *image;     /* NULL: the guest image this program carries */
+    size_t image_len;         /* bytes */
 };
 
 #define CELL_ERROR (cell_error_quark())

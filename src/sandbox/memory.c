@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Layout and mapping of a cell's memory.
+ *
+ * Nothing is touched but the guest image and the boot page: the rest is reserved address space that
+ * becomes memory when it is used.
+ */
+#include "src/sandbox/memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "guest/arch/image_header.h"
+#include "src/sandbox/sandbox.h"
+
+#define PAGE 4096ull
+
+/* Offsets in the mapping; the large regions are 2 MiB aligned so that large pages can map them. */
+#define CONTROL_OFFSET 0x00800000ull
+#define ARENA_OFFSET   (MEMORY_TABLES_OFFSET + MEMORY_TABLES_SIZE)
+
+static uint64_t page_up(uint64_t n)
+{
+    return (n + PAGE - 1) & ~(PAGE - 1);
+}
+
+static void lay_out(struct cell_memory *m, const struct guest_image_header *h, uint64_t arena_bytes,
+                    uint64_t window_bytes)
+{
+    const int r = PROT_READ;
+    const int rw = PROT_READ | PROT_WRITE;
+    /* the image keeps its shape: offset = address - CELL_IMAGE_GVA */
+    m->region[REGION_TEXT] =
+        (struct region){CELL_IMAGE_GVA, h->rodata_gva - CELL_IMAGE_GVA, 0, PROT_READ | PROT_EXEC};
+    m->region[REGION_RODATA] = (struct region){h->rodata_gva, h->data_gva - h->rodata_gva,
+                                               h->rodata_gva - CELL_IMAGE_GVA, r};
+    m->region[REGION_DATA] = (struct region){h->data_gva, page_up(h->end_gva - h->data_gva),
+                                             h->data_gva - CELL_IMAGE_GVA, rw};
+    /* so does the control area: offset = address - CELL_BOOT_GVA + CONTROL_OFFSET */
+    const struct {
+        enum region_id id;
+        cell_gva gva;
+        uint64_t len;
+        int prot;
+    } control[] = {
+        {REGION_BOOT, CELL_BOOT_GVA, PAGE, r},
+        {REGION_DOORBELL, CELL_DOORBELL_GVA, CELL_DOORBELL_SIZE, rw},
+        {REGION_STACK, CELL_STACK_GVA, CELL_STACK_SIZE, rw},
+        {REGION_REQUEST, CELL_REQUEST_GVA, CELL_REQUEST_SIZE, rw},
+        {REGION_RECORDS, CELL_RECORDS_GVA, CELL_RECORDS_SIZE, rw},
+        {REGION_RESPONSE, CELL_RESPONSE_GVA, CELL_RESPONSE_SIZE, rw},
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(control); i++)
+        m->region[control[i].id] =
+            (struct region){control[i].gva, control[i].len,
+                            control[i].gva - CELL_BOOT_GVA + CONTROL_OFFSET, control[i].prot};
+    m->region[REGION_ARENA] = (struct region){CELL_ARENA_GVA, arena_bytes, ARENA_OFFSET, rw};
+    m->region[REGION_WINDOW] =
+        (struct region){CELL_WINDOW_GVA, window_bytes, ARENA_OFFSET + arena_bytes, rw};
+    m->len = ARENA_OFFSET + arena_bytes + window_bytes;
+    m->entry_kvm = h->entry_kvm;
+    m->entry_process = h->entry_process;
+}
+G_STATIC_ASSERT(CELL_RESPONSE_GVA + CELL_RESPONSE_SIZE - CELL_BOOT_GVA + CONTROL_OFFSET <=
+                MEMORY_TABLES_OFFSET);
+G_STATIC_ASSERT(CELL_IMAGE_MAX <= CONTROL_OFFSET);
+
+gboolean memory_init(struct cell_memory *m, const uint8_t *image, size_t image_len,
+                     uint64_t arena_bytes, uint64_t window_bytes, enum cell_kind_word kind,
+                     gboolean shared, GError **error)
+{
+    struct guest_image_header header;
+    memcpy(&header, image, sizeof(header));
+    g_assert(header.magic == GUEST_IMAGE_MAGIC);
+    g_assert(image_len == header.file_end_gva - CELL_IMAGE_GVA);
+    g_assert(header.end_gva - CELL_IMAGE_GVA <= CELL_IMAGE_MAX);
+
+    lay_out(m, &header, arena_bytes, window_bytes);
+    m->base = mmap(NULL, m->len, PROT_READ | PROT_WRITE,
+                   (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (m->base == MAP_FAILED) {
+        m->base = NULL;
+        g_set_error(error, CELL_ERROR, CELL_ERROR_SETUP,
+                    "Could not reserve %" G_GUINT64_FORMAT " MiB for the sandbox: %s", m->len >> 20,
+                    g_strerror(errno));
+        return FALSE;
+    }
+    memcpy(m->base, image, image_len);
+
+    struct cell_boot boot = {.abi_version = CELL_ABI_VERSION,
+                             .kind = kind,
+                             .arena_bytes = arena_bytes,
+                             .window_bytes = window_bytes};
+    uint64_t canary;
+    if (getrandom(boot.seed, sizeof(boot.seed), 0) != (ssize_t)sizeof(boot.seed) ||
+        getrandom(&canary, sizeof(canary), 0) != (ssize_t)sizeof(canary)) {
+        g_set_error(error, CELL_ERROR, CELL_ERROR_SETUP, "Could not get random numbers: %s",
+                    g_strerror(errno));
+        memory_clear(m);
+        return FALSE;
+    }
+    canary &= ~0xffull; /* a zero byte first stops string copies */
+    memcpy(boot.fs + 0x28, &canary, sizeof(canary));
+    memcpy(memory_region(m, REGION_BOOT), &boot, sizeof(boot));
+    return TRUE;
+}
+
+void memory_clear(struct cell_memory *m)
+{
+    if (m->base)
+        munmap(m->base, m->len);
+    m->base = NULL;
+}
+
+void *memory_writable(const struct cell_memory *m, cell_gva gva, uint64_t len)
+{
+    for (unsigned i = 0; i < NR_REGIONS; i++) {
+        const struct region *r = &m->region[i];
+        if (gva < r->gva || gva - r->gva > r->len)
+            continue;
+        if (!(r->prot & PROT_WRITE) || len > r->len - (gva - r->gva))
+            continue;
+        return m->base + r->offset + (gva - r->gva);
+    }
+    return NULL;
+}
+
+void *memory_region(const struct cell_memory *m, enum region_id id)
+{
+    return m->base + m->region[id].offset;
+}
+
+uint64_t memory_touched_pages(const struct cell_memory *m)
+{
+    uint64_t touched = 0;
+    unsigned char seen[4096];
+    for (uint64_t at = 0; at < m->len; at += sizeof(seen) * PAGE) {
+        uint64_t len = MIN(m->len - at, sizeof(seen) * PAGE);
+        if (mincore(m->base + at, len, seen) != 0)
+            return touched;
+        for (uint64_t i = 0; i < len / PAGE; i++)
+            touched += seen[i] & 1;
+    }
+    return touched;
+}
