@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads case files: which command lines are compared, and on which inputs.
+
+A case file is read line by line; the first word of a line says what it is.
+
+    # text              a comment
+    agree               from here on the stock versions behave alike: a case is
+                        compared with the first that it is for, not with each
+    given NAME          starts a named input
+    with NAME...        starts a group of cases on the named inputs (or none)
+    each VAR: A B C     repeats the input or group, {VAR} replaced by each word
+    $ words             an input line: arguments of the oldest stock qemu-img
+    $! script           an input line: a shell script (poke, cut_to and what
+                        else tests/lib/inputs.sh has; qemu-img is the stock one)
+    hold FILE [WORD..]  while the case runs, a stock qemu-io has FILE open
+                        for writing
+    @ KEY[=VALUE]...    holds for the next case only
+    > words             a case: arguments of the qemu-img under test
+    >! script           a case: a shell script around the qemu-img under test
+
+Keys of "@":
+    from=V until=V  only for stock versions V or newer, V or older
+    fresh           the input is made twice instead of copied (preallocated and
+                    unwritten extents do not survive a copy)
+    sizes           sizes on disk are not compared in what the case prints,
+                    because the images it prints about were written by itself
+    map             the allocation of the written images is compared as well
+    loose           of standard error only the exit code counts; say why in a
+                    comment beside it
+    ours=REGEX      stock's answer is not ours by decision: ours must exit 1
+                    and its standard error must match; stock is not run
+"""
+
+import dataclasses
+import itertools
+import shlex
+
+
+@dataclasses.dataclass
+class Case:
+    title: str  # what TAP shows
+    setup: list  # of ("words", [..]) or ("shell", text)
+    holds: list  # of [file, qemu-io words...]
+    argv: list  # words, or None
+    script: str  # or shell text
+    keys: dict
+
+    def setup_id(self):
+        return repr(self.setup)
+
+    def wanted_for(self, version):
+        number = float(version)
+        if number < float(self.keys.get("from", 0)):
+            return False
+        return number <= float(self.keys.get("until", 99))
+
+
+class CaseFileError(Exception):
+    pass
+
+
+class _Block:
+    def __init__(self, lines=(), each=(), holds=()):
+        self.lines = list(lines)  # (kind, text)
+        self.each = list(each)  # (variable, [word, ...])
+        self.holds = list(holds)
+
+    def add(self, other):
+        self.lines += other.lines
+        self.each += other.each
+        self.holds += other.holds
+
+
+def _setup_line(kind, text):
+    return ("shell", text) if kind == "$!" else ("words", shlex.split(text))
+
+
+def _expand(block, kind, text, keys):
+    """Yields one Case per combination of the block's variables."""
+    names = [name for name, _ in block.each]
+    for values in itertools.product(*[words for _, words in block.each]):
+        pairs = list(zip(names, values))
+
+        def fill(string):
+            for name, value in pairs:
+                string = string.replace("{%s}" % name, value)
+            return string
+
+        body = fill(text)
+        made = "; ".join(fill(t) for k, t in block.lines)
+        title = body if not made else "%s  <- %s" % (body, made)
+        yield Case(
+            title=" ".join(title.split())[:230].replace("#", "\\#"),
+            setup=[_setup_line(k, fill(t)) for k, t in block.lines],
+            holds=[shlex.split(fill(h)) for h in block.holds],
+            argv=None if kind == ">!" else shlex.split(body),
+            script=body if kind == ">!" else None,
+            keys=keys,
+        )
+
+
+def read(path):
+    """Returns the cases of one file, in order."""
+    cases, givens = [], {}
+    block, keys, always = _Block(), {}, {}
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            kind, _, text = line.rstrip("\n").strip().partition(" ")
+            text = text.strip()
+            if not kind or kind.startswith("#"):
+                continue
+            if kind == "given":
+                block = givens[text] = _Block()
+            elif kind == "with":
+                block = _Block()
+                for name in text.split():
+                    if name not in givens:
+                        raise CaseFileError("%s:%d: no given '%s'" % (path, number, name))
+                    block.add(givens[name])
+            elif kind == "agree":
+                always = {"agree": ""}
+            elif kind == "each":
+                name, _, words = text.partition(":")
+                block.each.append((name.strip(), shlex.split(words)))
+            elif kind == "include":
+                block.add(givens[text])
+            elif kind == "hold":
+                block.holds.append(text)
+            elif kind in ("$", "$!"):
+                block.lines.append((kind, text))
+            elif kind == "@":
+                for item in shlex.split(text):
+                    key, _, value = item.partition("=")
+                    keys[key] = value
+            elif kind in (">", ">!"):
+                cases.extend(_expand(block, kind, text, {**always, **keys}))
+                keys = {}
+            else:
+                raise CaseFileError("%s:%d: '%s' is not a line" % (path, number, kind))
+    return cases

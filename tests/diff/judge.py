@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Says how two runs of the same command line differ: what they printed and
+returned, and what they left in their folders."""
+
+import difflib
+import json
+import os
+import re
+import shutil
+
+from workdir import run
+
+# An image of ours may be this much longer than stock's.
+SLACK_BYTES = 4 << 20
+SLACK_RATIO = 1.05
+
+
+def readable(data):
+    return data.decode("utf-8", "backslashreplace")
+
+
+def normalised(text, folder, case):
+    text = readable(text).replace(folder, "<dir>")
+    if "sizes" in case.keys:
+        text = re.sub(r"(disk size|file length): .*", r"\1: <size>", text)
+        text = re.sub(r'"actual-size": \d+', '"actual-size": <size>', text)
+    return text
+
+
+def difference(name, stock, ours):
+    if stock == ours:
+        return []
+    lines = difflib.unified_diff(
+        stock.replace("\r", "\\r").splitlines(),
+        ours.replace("\r", "\\r").splitlines(),
+        "stock " + name,
+        "our " + name,
+        lineterm="",
+    )
+    return list(lines)[:60] or ["%s: only line ends differ" % name]
+
+
+def printed(case, stock, stock_dir, ours, our_dir):
+    """Differences in exit code, standard output and standard error."""
+    found = []
+    if stock.code != ours.code:
+        found.append("exit code: stock %s, ours %s" % (stock.code, ours.code))
+    found += difference("stdout", normalised(stock.out, stock_dir, case), normalised(ours.out, our_dir, case))
+    if "loose" not in case.keys:
+        found += difference("stderr", normalised(stock.err, stock_dir, case), normalised(ours.err, our_dir, case))
+    elif found and ours.err:
+        found.append("our stderr: " + readable(ours.err))
+    return found
+
+
+def files_below(folder):
+    found = set()
+    for root, _, names in os.walk(folder):
+        for name in names:
+            found.add(os.path.relpath(os.path.join(root, name), folder))
+    return found
+
+
+def _facts(tools, folder, name, env):
+    """What stock says about an image, but for its size on disk."""
+    told = run([tools.qemu_img, "info", "--output=json", name], folder, env)
+    if told.code != 0:
+        return {"error": readable(told.err)}, ""
+    facts = json.loads(told.out.replace(folder.encode(), b"<dir>"))
+    for key in ("actual-size", "children"):
+        facts.pop(key, None)
+    for bitmap in facts.get("snapshots", []):
+        for key in ("date-sec", "date-nsec"):
+            bitmap.pop(key)
+    return facts, facts.get("format")
+
+
+def _map(tools, folder, name, env):
+    told = run([tools.qemu_img, "map", "--output=json", name], folder, env)
+    if told.code != 0:
+        return readable(told.err)
+    merged = []
+    for part in json.loads(told.out):
+        part.pop("offset", None)
+        kind = {k: v for k, v in part.items() if k not in ("start", "length")}
+        if merged and merged[-1][2] == kind:
+            merged[-1][1] += part["length"]
+        else:
+            merged.append([part["start"], part["length"], kind])
+    return "\n".join(str(m) for m in merged)
+
+
+def written_image(case, tools, name, stock_dir, our_dir):
+    """Compares one image that the command wrote or changed, with stock tools."""
+    env = tools.environment()
+    facts, kind = _facts(tools, stock_dir, name, env)
+    our_facts, _ = _facts(tools, our_dir, name, env)
+    found = difference(
+        "info " + name, json.dumps(facts, indent=1, sort_keys=True), json.dumps(our_facts, indent=1, sort_keys=True)
+    )
+    if found:
+        return found
+
+    paths = [os.path.join(folder, name) for folder in (stock_dir, our_dir)]
+    if kind == "raw":
+        return ["content of %s differs" % name]
+    if not kind:
+        return []  # neither opens; what each printed has been compared
+    both = run([tools.qemu_img, "compare", "-U", "-f", kind, "-F", kind] + paths, stock_dir, env)
+    if both.code != 0:
+        found.append("stock compare of %s: %s%s" % (name, readable(both.out), readable(both.err)))
+    for snapshot in facts.get("snapshots", []):
+        found += _snapshot(tools, name, snapshot["name"], kind, stock_dir, our_dir, env)
+    if kind == "qcow2":
+        checked = [run([tools.qemu_img, "check", "-U", p], stock_dir, env) for p in paths]
+        if checked[1].code != 0 and checked[0].code != checked[1].code:
+            found.append("stock check of our %s: %s%s" % (name, readable(checked[1].out), readable(checked[1].err)))
+        lengths = [os.path.getsize(p) for p in paths]
+        if lengths[1] > lengths[0] * SLACK_RATIO + SLACK_BYTES:
+            found.append("our %s has %d bytes, stock's %d" % (name, lengths[1], lengths[0]))
+    if "map" in case.keys:
+        found += difference(
+            "map " + name, _map(tools, stock_dir, name, env), _map(tools, our_dir, name, env)
+        )
+    return found
+
+
+def _snapshot(tools, name, snapshot, kind, stock_dir, our_dir, env):
+    """Compares the content of one internal snapshot, by way of raw files."""
+    raws = []
+    for folder in (stock_dir, our_dir):
+        raws.append(folder + ".snapshot")
+        run([tools.qemu_img, "convert", "-U", "-f", kind, "-l", snapshot, "-O", "raw", name, raws[-1]], folder, env)
+    same = same_bytes(*raws)
+    for raw in raws:
+        os.unlink(raw)
+    return [] if same else ["snapshot %s of %s differs" % (snapshot, name)]
+
+
+def _data_ranges(fd, size):
+    """Yields (start, end) of what is not a hole."""
+    at = 0
+    while at < size:
+        try:
+            start = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError:
+            return
+        at = min(os.lseek(fd, start, os.SEEK_HOLE), size)
+        yield start, at
+
+
+def same_bytes(one, two):
+    """Whether two files hold the same bytes; holes are not read."""
+    with open(one, "rb") as a, open(two, "rb") as b:
+        size = os.fstat(a.fileno()).st_size
+        if size != os.fstat(b.fileno()).st_size:
+            return False
+        for fd in (a.fileno(), b.fileno()):
+            for start, end in _data_ranges(fd, size):
+                for at in range(start, end, 1 << 20):
+                    length = min(end - at, 1 << 20)
+                    if os.pread(a.fileno(), length, at) != os.pread(b.fileno(), length, at):
+                        return False
+    return True
+
+
+def left_behind(case, tools, stock_dir, our_dir):
+    """Differences between the folders after the two runs."""
+    found = []
+    stock_files, our_files = files_below(stock_dir), files_below(our_dir)
+    for name in sorted(stock_files - our_files):
+        found.append("stock leaves a file %s, ours does not" % name)
+    for name in sorted(our_files - stock_files):
+        found.append("ours leaves a file %s, stock does not" % name)
+    for name in sorted(stock_files & our_files):
+        one, two = os.path.join(stock_dir, name), os.path.join(our_dir, name)
+        if not (os.path.isfile(one) and os.path.isfile(two)):
+            continue
+        if not same_bytes(one, two):
+            found += written_image(case, tools, name, stock_dir, our_dir)
+    return found
+
+
+def removed(*folders):
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs, copies of inputs, and running one command in such a copy."""
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import threading
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LIB = os.path.join(os.path.dirname(HERE), "lib")
+TIMEOUT_SECONDS = 60
+
+
+class SetupFailed(Exception):
+    pass
+
+
+@dataclasses.dataclass
+class Outcome:
+    code: object  # the exit code, "signal N", or "timeout"
+    out: bytes
+    err: bytes
+
+
+class Tools:
+    """A folder with a qemu-img, a qemu-io and a qemu-nbd, to be first in PATH."""
+
+    def __init__(self, folder, programs):
+        os.makedirs(folder)
+        self.folder = folder
+        for name, words in programs.items():
+            path = os.path.join(folder, name)
+            if len(words) == 1:
+                os.symlink(words[0], path)
+            else:
+                quoted = " ".join("'%s'" % w for w in words)
+                with open(path, "w", encoding="utf-8") as script:
+                    script.write('#!/bin/sh\nexec %s "$@"\n' % quoted)
+                os.chmod(path, 0o755)
+        self.qemu_img = os.path.join(folder, "qemu-img")
+        self.qemu_io = os.path.join(folder, "qemu-io")
+
+    def environment(self, extra=None):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("INSTAR_")}
+        env.update(LC_ALL="C.UTF-8", TZ="UTC", PATH=self.folder + ":" + env["PATH"])
+        env.update(QEMU_IMG=self.qemu_img)
+        env.update(extra or {})
+        return env
+
+
+def oracle(version, folder):
+    """The stock tools of that version, or None where this machine has none."""
+    programs = {}
+    for tool in ("qemu-img", "qemu-io", "qemu-nbd"):
+        found = subprocess.run(
+            [os.path.join(LIB, "oracle"), version, tool], capture_output=True, text=True
+        )
+        if found.returncode != 0:
+            return None
+        programs[tool] = found.stdout.splitlines()
+    return Tools(folder, programs)
+
+
+def run(argv, folder, env, timeout=TIMEOUT_SECONDS):
+    """Runs a command there, with nothing on its standard input."""
+    try:
+        done = subprocess.run(
+            argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout
+        )
+    except subprocess.TimeoutExpired as late:
+        return Outcome("timeout", late.stdout or b"", late.stderr or b"")
+    code = done.returncode
+    return Outcome(code if code >= 0 else "signal %d" % -code, done.stdout, done.stderr)
+
+
+def run_script(script, folder, env, timeout=TIMEOUT_SECONDS):
+    preamble = ". '%s/inputs.sh'\n" % LIB
+    return run(["bash", "-c", preamble + script], folder, env, timeout)
+
+
+class Inputs:
+    """Makes each different input once, and copies it for whoever runs on it."""
+
+    def __init__(self, folder, tools):
+        self.folder = folder
+        self.tools = tools
+        self.made = {}
+        self.lock = threading.Lock()
+
+    def _make(self, case, folder):
+        os.makedirs(folder)
+        env = self.tools.environment()
+        for kind, what in case.setup:
+            if kind == "shell":
+                done = run_script("set -e\n" + what, folder, env)
+            else:
+                done = run([self.tools.qemu_img] + what, folder, env)
+            if done.code != 0:
+                raise SetupFailed("%s: %s %s" % (what, done.code, done.err.decode(errors="replace")))
+        return folder
+
+    def _original(self, case):
+        key = case.setup_id()
+        with self.lock:
+            number, guard = self.made.setdefault(key, (len(self.made), threading.Lock()))
+        folder = os.path.join(self.folder, "input-%d" % number)
+        with guard:
+            if not os.path.isdir(folder):
+                building = folder + ".part"
+                shutil.rmtree(building, ignore_errors=True)
+                self._make(case, building)
+                os.rename(building, folder)
+        return folder
+
+    def copy(self, case, target):
+        """Fills the folder target, which does not exist yet."""
+        if "fresh" in case.keys:
+            self._make(case, target)
+            return
+        original = self._original(case)
+        subprocess.run(["cp", "-a", "--sparse=auto", original, target], check=True)
+
+
+class Holder:
+    """A stock qemu-io that has a file open for writing until released."""
+
+    def __init__(self, words, folder, tools):
+        self.child = subprocess.Popen(
+            [tools.qemu_io] + words[1:] + [words[0]],
+            cwd=folder,
+            env=tools.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.child.stdin.write(b"length\n")
+        self.child.stdin.flush()
+        answer = b""
+        while b"iB" not in answer and b"bytes" not in answer:
+            got = self.child.stdout.read1(4096)
+            if not got:
+                raise SetupFailed("hold %s: %s" % (words, answer.decode(errors="replace")))
+            answer += got
+
+    def release(self):
+        self.child.stdin.close()
+        self.child.stdout.read()
+        self.child.wait()

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Words for scripts that make test images. Sourced by the differential suite
+# around each "$!" line and by libtest.sh.
+
+# poke FILE OFFSET HEX...: overwrites bytes in place.
+poke() {
+    poke_file=$1
+    poke_at=$2
+    shift 2
+    printf '%b' "$(printf '%s' "$*" | tr -d ' ' | sed 's/../\\x&/g')" |
+        dd of="$poke_file" bs=64k seek="$((poke_at))" oflag=seek_bytes conv=notrunc status=none
+}
+
+# cut_to FILE SIZE: truncates.
+cut_to() {
+    truncate -s "$2" "$1"
+}
+
+# text FILE SIZE [SEED]: repeatable, compressible content.
+text() {
+    python3 -c '
+import random, sys
+r = random.Random(sys.argv[3])
+words = [bytes(r.choices(b"abcdefghijklmnopqrstuvwxyz", k=r.randint(2, 9))) for _ in range(400)]
+left = int(sys.argv[2])
+with open(sys.argv[1], "wb") as out:
+    while left > 0:
+        block = b" ".join(r.choices(words, k=4096))[:left]
+        out.write(block)
+        left -= len(block)
+' "$1" "$(numfmt --from=iec "$(echo "$2" | tr k K)")" "${3:-1}"
+}
+
+# noise FILE SIZE [SEED]: repeatable content that does not compress.
+noise() {
+    python3 -c '
+import random, sys
+r = random.Random(sys.argv[3])
+left = int(sys.argv[2])
+with open(sys.argv[1], "wb") as out:
+    while left > 0:
+        out.write(r.randbytes(min(left, 1 << 20)))
+        left -= min(left, 1 << 20)
+' "$1" "$(numfmt --from=iec "$(echo "$2" | tr k K)")" "${3:-1}"
+}
+
+# put FILE-OF-BYTES IMAGE OFFSET: writes them into a raw file.
+put() {
+    dd if="$1" of="$2" bs=64k seek="$(numfmt --from=iec "$(echo "$3" | tr k K)")" oflag=seek_bytes conv=notrunc status=none
+}
+
+# mixed FILE SIZE: a sparse raw disk with text, noise, zeros and holes by turns.
+mixed() {
+    python3 -c '
+import random, sys
+r = random.Random(7)
+size = int(sys.argv[2])
+text = b" ".join(bytes(r.choices(b"etaoinshrdlu", k=6)) for _ in range(20000))
+with open(sys.argv[1], "wb") as out:
+    out.truncate(size)
+    at = 0
+    while at < size:
+        length = min(size - at, r.choice((512, 4096, 12288, 65536, 196608, 524288)))
+        kind = r.choice(("hole", "hole", "text", "noise", "zero"))
+        out.seek(at)
+        if kind == "text":
+            start = r.randrange(1000)
+            out.write((text * (length // len(text) + 2))[start : start + length])
+        elif kind == "noise":
+            out.write(r.randbytes(length))
+        elif kind == "zero":
+            out.write(bytes(length))
+        at += length
+' "$1" "$(numfmt --from=iec "$(echo "$2" | tr k K)")"
+}
+
+# ext4 FILE SIZE: a raw disk with a file system that has files in it.
+ext4() {
+    mkdir tree tree/etc tree/var tree/usr
+    text tree/etc/words 300K 2
+    text tree/usr/more-words 700K 3
+    noise tree/var/noise 400K 4
+    : >tree/var/empty
+    truncate -s 3M tree/var/sparse
+    truncate -s "$2" "$1"
+    mke2fs -q -F -t ext4 -U 6a2f0a2e-5c1e-4d7a-9d59-3f1f5f6a7b8c -E hash_seed=6a2f0a2e-5c1e-4d7a-9d59-3f1f5f6a7b8c,root_owner=0:0 \
+        -d tree "$1"
+    rm -r tree
+}
