@@ -61,7 +61,7 @@ char *wording_escape_span(const uint8_t *bytes, size_t len)
     return g_string_free(out, FALSE);
 }
 
-/* Appends a number in the form asked for by what follows it: "", "d", "e", "x" or "x8". */
+/* Appends a number in the form asked for by what follows it: "", "d", "e", "x", "#x" or "x8". */
 static gboolean append_number(GString *out, uint64_t value, const char *form, size_t form_len)
 {
     if (form_len == 0) {
@@ -70,6 +70,8 @@ static gboolean append_number(GString *out, uint64_t value, const char *form, si
         g_string_append_printf(out, "%" G_GINT64_FORMAT, (gint64)value);
     } else if (form[0] == 'e' && form_len == 1) {
         g_string_append(out, g_strerror(value <= INT_MAX ? (int)value : EINVAL));
+    } else if (form[0] == '#' && form_len == 2 && form[1] == 'x') {
+        g_string_append_printf(out, "%#" G_GINT64_MODIFIER "x", value);
     } else if (form[0] == 'x' && form_len == 1) {
         g_string_append_printf(out, "%" G_GINT64_MODIFIER "x", value);
     } else if (form[0] == 'x' && form_len == 2 && g_ascii_isdigit(form[1])) {

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * qcow2's sentences, as stock qemu-img 7.2 to 11.1 print them.
+ */
+#include "compat/wording_qcow2.h"
+
+#include "compat/wording.h"
+#include "guest/abi/error_qcow2.h"
+
+#define CORRUPT(what)                                                                              \
+    "qcow2: Image is corrupt: " what "; further non-fatal corruption events will be suppressed"
+#define IN_TABLE "(L2 offset: {0#x}, L2 index: {1#x})"
+
+static const struct wording_row rows[] = {
+    {QCOW2_ERR_NOT_QCOW2, "Image is not in qcow2 format"},
+    {QCOW2_ERR_VERSION, "Unsupported qcow2 version {0}"},
+    {QCOW2_ERR_CLUSTER_BITS, "Unsupported cluster size: 2^{0}"},
+    {QCOW2_ERR_HEADER_SHORT, "qcow2 header too short"},
+    {QCOW2_ERR_HEADER_LONG, "qcow2 header exceeds cluster size"},
+    {QCOW2_ERR_BACKING_OFFSET, "Invalid backing file offset"},
+    {QCOW2_ERR_BACKING_NAME_LONG, "Backing file name too long"},
+    {QCOW2_ERR_FEATURES_NAMED, "Unsupported qcow2 feature(s): {span}"},
+    {QCOW2_ERR_FEATURES_UNNAMED,
+     "Unsupported qcow2 feature(s): Unknown incompatible feature: {0x}"},
+    {QCOW2_ERR_FEATURES_BOTH,
+     "Unsupported qcow2 feature(s): {span}, Unknown incompatible feature: {0x}"},
+    {QCOW2_ERR_CORRUPT_READ_WRITE, "qcow2: Image is corrupt; cannot be opened read/write"},
+    {QCOW2_ERR_REFCOUNT_ORDER, "Reference count entry width too large; may not exceed 64 bits"},
+    {QCOW2_ERR_CRYPT_METHOD, "Unsupported encryption method {0}"},
+    {QCOW2_ERR_NO_REFTABLE, "Image does not contain a reference count table"},
+    {QCOW2_ERR_REFTABLE_LARGE, "Reference count table too large"},
+    {QCOW2_ERR_REFTABLE_OFFSET, "Reference count table offset invalid"},
+    {QCOW2_ERR_SNAPSHOTS_LARGE, "Snapshot table too large"},
+    {QCOW2_ERR_SNAPSHOTS_OFFSET, "Snapshot table offset invalid"},
+    {QCOW2_ERR_L1_LARGE, "Active L1 table too large"},
+    {QCOW2_ERR_L1_OFFSET, "Active L1 table offset invalid"},
+    {QCOW2_ERR_L1_SMALL, "L1 table is too small"},
+    {QCOW2_ERR_TOO_BIG, "Image is too big"},
+    {QCOW2_ERR_COMPRESSION_UNKNOWN, "qcow2: unknown compression type: {0}"},
+    {QCOW2_ERR_COMPRESSION_BIT_SET,
+     "qcow2: Compression type incompatible feature bit must not be set"},
+    {QCOW2_ERR_COMPRESSION_BIT_CLEAR,
+     "qcow2: Compression type incompatible feature bit must be set"},
+
+    {QCOW2_ERR_EXT_LARGE, "Header extension too large"},
+    {QCOW2_ERR_EXT_BACKING_FORMAT, "ERROR: ext_backing_format: len={0} too large (>=16)"},
+    {QCOW2_ERR_EXT_CRYPTO_UNEXPECTED,
+     "CRYPTO header extension only expected with LUKS encryption method"},
+    {QCOW2_ERR_EXT_CRYPTO_SIZE, "CRYPTO header extension size {0}, but expected size 16"},
+    {QCOW2_ERR_EXT_CRYPTO_ALIGN,
+     "Encryption header offset '{0}' is not a multiple of cluster size '{1}'"},
+    {QCOW2_ERR_EXT_BITMAPS_LENGTH, "bitmaps_ext: Invalid extension length"},
+    {QCOW2_ERR_EXT_BITMAPS_RESERVED, "bitmaps_ext: Reserved field is not zero"},
+    {QCOW2_ERR_EXT_BITMAPS_MANY,
+     "bitmaps_ext: Image has {0} bitmaps, exceeding the QEMU supported maximum of 65535"},
+    {QCOW2_ERR_EXT_BITMAPS_NONE, "found bitmaps extension with zero bitmaps"},
+    {QCOW2_ERR_EXT_BITMAPS_OFFSET, "bitmaps_ext: invalid bitmap directory offset"},
+    {QCOW2_ERR_EXT_BITMAPS_SIZE, "bitmaps_ext: bitmap directory size ({0}) exceeds the maximum "
+                                 "supported size (1073741824)"},
+
+    {QCOW2_ERR_SNAPSHOT_EXTRA, "Too much extra metadata in snapshot table entry {0}\n"
+                               "You can force-remove this extra metadata by updating the image "
+                               "via qemu-img check -r all"},
+    {QCOW2_ERR_SNAPSHOT_TABLE_BIG, "Snapshot table is too big\n"
+                                   "You can force-remove all {0} overhanging snapshots with "
+                                   "qemu-img check -r all"},
+    {QCOW2_ERR_SNAPSHOT_READ, "Failed to read snapshot table"},
+    {QCOW2_ERR_SNAPSHOT_L1_LARGE, "Snapshot L1 table too large"},
+    {QCOW2_ERR_SNAPSHOT_L1_OFFSET, "Snapshot L1 table offset invalid"},
+    {QCOW2_ERR_BITMAP_ENTRY, "Bitmap '{span}' doesn't satisfy the constraints"},
+    {QCOW2_ERR_BITMAP_EXTRA, "Bitmap extra data is not supported"},
+    {QCOW2_ERR_BITMAP_MORE, "More bitmaps found than specified in header extension"},
+    {QCOW2_ERR_BITMAP_FEWER, "Less bitmaps found than specified in header extension"},
+    {QCOW2_ERR_BITMAP_BROKEN, "Broken bitmap directory"},
+    {QCOW2_ERR_BITMAP_READ, "Failed to read bitmap directory"},
+
+    {QCOW2_ERR_NO_DATA_FILE, "'data-file' is required for this image"},
+    {QCOW2_ERR_ENCRYPTED, "Reading encrypted qcow2 images is not supported yet"},
+
+    {QCOW2_EVENT_L2_OFFSET, CORRUPT("L2 table offset {0#x} unaligned (L1 index: {1#x})")},
+    {QCOW2_EVENT_CLUSTER_OFFSET,
+     CORRUPT("Cluster allocation offset {0#x} unaligned (L2 offset: {1#x}, L2 index: {2#x})")},
+    {QCOW2_EVENT_INVALID_ENTRY, CORRUPT("Invalid cluster entry found  " IN_TABLE)},
+    {QCOW2_EVENT_ZERO_V2, CORRUPT("Zero cluster entry found in pre-v3 image " IN_TABLE)},
+    {QCOW2_EVENT_COMPRESSED_DATA_FILE,
+     CORRUPT("Compressed cluster entry found in image with external data file " IN_TABLE)},
+    {QCOW2_EVENT_DATA_FILE_OFFSET,
+     CORRUPT("External data file host cluster offset {0#x} does not match guest cluster offset: "
+             "{1#x}, L2 index: {2#x})")},
+    {QCOW2_EVENT_REFBLOCK_OFFSET,
+     CORRUPT("Refblock offset {0#x} unaligned (reftable index: {1#x})")},
+};
+
+void wording_register_qcow2(void)
+{
+    wording_register(rows, G_N_ELEMENTS(rows));
+}
