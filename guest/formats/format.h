@@ -29,12 +29,19 @@ struct layer_extent {
     uint8_t codec; /* enum cell_codec */
 };
 
+/* Where the findings of a check go, in the order in which they are made. */
+struct finding_sink {
+    void (*add)(struct finding_sink *sink, const struct cell_finding *finding);
+    void *user;
+};
+
 struct format_driver {
     const char *name; /* qemu's name of the format */
 
     /*
      * How sure the driver is that an image that starts with `head` is its own: 0 (no) to 100.
-     * head: the first bytes of the image, up to 2048, fewer if the image is shorter.
+     * head: the first bytes of the image, up to FORMAT_PROBE_BYTES; an image shorter than 512 is
+     * padded with zeros to that.
      */
     int (*probe)(struct span head);
 
@@ -58,11 +65,15 @@ struct format_driver {
 
     /* May be NULL: GUEST_ERR_CHECKS_NOT_SUPPORTED. */
     enum guest_err (*check)(struct node *node, const Abi__CheckRequest *request,
-                            Abi__CheckReply *reply, struct guest_err_detail *detail);
+                            struct finding_sink *findings, Abi__CheckReply *reply,
+                            struct guest_err_detail *detail);
 
     /* Switches the node to an internal snapshot, for reading; may be NULL. */
     enum guest_err (*load_snapshot)(struct node *node, const Abi__SnapshotLoadRequest *request,
                                     struct guest_err_detail *detail);
+
+    /* Gives back node->state; may be NULL. */
+    void (*close)(struct node *node);
 };
 
 #define NODE_REFS_MAX 4
@@ -88,6 +99,8 @@ struct node {
  */
 extern const struct format_driver *const format_drivers[];
 extern const unsigned nr_format_drivers;
+
+#define FORMAT_PROBE_BYTES 2048u
 
 extern const struct format_driver format_raw;
 extern const struct format_driver format_qcow2;

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The qcow2 driver: opening an image and the table of its verbs.
+ *
+ * Reading only; writing is in qcow2_writer*.c, qcow2_create*.c and qcow2_resize*.c. Encrypted
+ * images open, so that `info` can show them, but their data is not decrypted yet.
+ */
+#include "guest/formats/qcow2.h"
+#include "guest/lib/arena.h"
+#include "guest/lib/checked.h"
+
+static int qcow2_probe(struct span head)
+{
+    struct cursor c = cur_of(head);
+    uint32_t magic = cur_be32(&c);
+    uint32_t version = cur_be32(&c);
+
+    return cur_ok(&c) && magic == QCOW2_MAGIC && version >= 2 ? 100 : 0;
+}
+
+/* The name of the backing file, which the header places in the first cluster. */
+static enum guest_err add_backing(struct node *node, struct qcow2 *q,
+                                  struct guest_err_detail *detail)
+{
+    uint64_t offset = q->header.backing_file_offset;
+    uint32_t len = q->header.backing_file_size;
+    uint8_t name[QCOW2_BACKING_NAME_MAX];
+    enum guest_err err;
+
+    if (offset == 0)
+        return GUEST_OK;
+    if (len > QCOW2_BACKING_NAME_MAX || len > q->cluster_size - offset)
+        return qcow2_error(detail, QCOW2_ERR_BACKING_NAME_LONG);
+    err = source_read_padded(node->source, offset, len, name, detail);
+    if (err)
+        return err;
+    len = (uint32_t)strnlen((const char *)name, len);
+    if (len == 0)
+        return GUEST_OK;
+    return node_add_ref(node, ABI__ROLE__ROLE_BACKING, span_of(name, len), q->ext.backing_format, 0,
+                        detail);
+}
+
+static enum guest_err add_data_file(struct node *node, struct qcow2 *q,
+                                    struct guest_err_detail *detail)
+{
+    static const char raw[] = "raw";
+
+    if (!q->has_data_file || q->ext.data_file.len == 0)
+        return GUEST_OK;
+    return node_add_ref(node, ABI__ROLE__ROLE_DATA_FILE, q->ext.data_file,
+                        span_of(raw, sizeof(raw) - 1), 0, detail);
+}
+
+static void qcow2_close(struct node *node)
+{
+    struct qcow2 *q = qcow2_of(node);
+
+    if (!q)
+        return;
+    for (uint32_t i = 0; q->snapshots && i < q->header.nb_snapshots; i++) {
+        free((void *)q->snapshots[i].id_str.data);
+        free((void *)q->snapshots[i].name.data);
+    }
+    free(q->snapshots);
+    free(q->l1);
+    free(q->window.bytes);
+    free((void *)q->ext.backing_format.data);
+    free((void *)q->ext.data_file.data);
+    free(q);
+    node->state = NULL;
+}
+
+static enum guest_err qcow2_open(struct node *node, const Abi__OpenRequest *request,
+                                 struct guest_err_detail *detail)
+{
+    struct qcow2 *q = arena_array(1, sizeof(*q));
+    enum guest_err err;
+
+    if (!q)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    node->state = q;
+    err = qcow2_read_header(node->source, request, q, detail);
+    if (!err) {
+        q->l1_size = q->header.l1_size;
+        err = qcow2_read_l1(q, q->header.l1_table_offset, q->l1_size, &q->l1, detail);
+    }
+    if (!err)
+        err = qcow2_read_extensions(q, detail);
+    if (!err)
+        err = add_data_file(node, q, detail);
+    if (!err)
+        err = add_backing(node, q, detail);
+    if (!err)
+        err = qcow2_read_snapshots(q, detail);
+    if (err)
+        return err;
+    node->virtual_size = q->header.size & ~(uint64_t)(QCOW2_SECTOR_BYTES - 1);
+    node->cluster_size = q->cluster_size;
+    node->encrypted = q->header.crypt_method != QCOW2_CRYPT_NONE;
+    node->dirty = q->header.incompatible_features & QCOW2_INCOMPAT_DIRTY;
+    node->has_snapshots = q->header.nb_snapshots != 0;
+    return GUEST_OK;
+}
+
+const struct format_driver format_qcow2 = {
+    .name = "qcow2",
+    .probe = qcow2_probe,
+    .open = qcow2_open,
+    .map = qcow2_map,
+    .info = qcow2_info,
+    .load_snapshot = qcow2_load_snapshot,
+    .close = qcow2_close,
+};

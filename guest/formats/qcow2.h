@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An opened qcow2 image, shared by the qcow2_*.c files.
+ *
+ * Only the header and the active L1 table stay in memory; everything else is read when asked for.
+ * All fields are decoded and validated: shifts, divisors and table sizes are safe to use.
+ */
+#ifndef INSTAR_GUEST_FORMATS_QCOW2_H
+#define INSTAR_GUEST_FORMATS_QCOW2_H
+
+#include "guest/abi/error_qcow2.h"
+#include "guest/formats/format.h"
+#include "guest/formats/qcow2_layout.h"
+
+/* The header, with the specification's names; version 2 has version 3's defaults. */
+struct qcow2_header {
+    uint32_t magic;
+    uint32_t version;
+    uint64_t backing_file_offset;
+    uint32_t backing_file_size;
+    uint32_t cluster_bits;
+    uint64_t size;
+    uint32_t crypt_method;
+    uint32_t l1_size;
+    uint64_t l1_table_offset;
+    uint64_t refcount_table_offset;
+    uint32_t refcount_table_clusters;
+    uint32_t nb_snapshots;
+    uint64_t snapshots_offset;
+    uint64_t incompatible_features;
+    uint64_t compatible_features;
+    uint64_t autoclear_features;
+    uint32_t refcount_order;
+    uint32_t header_length;
+    uint8_t compression_type;
+};
+
+/* What the header extensions say. Spans are copies, owned by the image. */
+struct qcow2_extensions {
+    bool has_backing_format;
+    struct span backing_format;
+    bool has_data_file;
+    struct span data_file;
+    bool has_crypto;
+    uint64_t crypto_offset;
+    uint64_t crypto_length;
+    bool has_bitmaps;
+    uint32_t nb_bitmaps;
+    uint64_t bitmap_directory_offset;
+    uint64_t bitmap_directory_size;
+    /* The bitmaps extension is there, but the autoclear bit is not: all bitmaps are stale. */
+    bool bitmaps_stale;
+};
+
+/* One internal snapshot. Names are copies, owned by the table. */
+struct qcow2_snapshot {
+    uint64_t l1_table_offset;
+    uint32_t l1_size;
+    struct span id_str;
+    struct span name;
+    uint32_t date_sec;
+    uint32_t date_nsec;
+    uint64_t vm_clock_nsec;
+    uint64_t vm_state_size;
+    uint64_t disk_size;
+    bool has_icount;
+    uint64_t icount;
+    uint32_t extra_data_size;
+};
+
+/* One bitmap of the directory. */
+struct qcow2_bitmap {
+    uint64_t table_offset;
+    uint32_t table_size; /* entries */
+    uint32_t flags;
+    uint8_t granularity_bits;
+    struct span name;
+};
+
+/* L2 tables at hand: those of consecutive L1 entries, read with one scattered read. */
+struct qcow2_l2_window {
+    uint8_t *bytes;      /* nr_tables tables, in L1 order */
+    uint64_t capacity;   /* bytes */
+    uint64_t first_l1;   /* L1 index of the first table */
+    uint32_t nr_tables;  /* 0: nothing is loaded */
+    uint32_t read_ahead; /* tables to load next time; grows while access is sequential */
+};
+
+struct qcow2 {
+    struct source *source;
+    struct qcow2_header header;
+    struct qcow2_extensions ext;
+
+    uint64_t cluster_size; /* bytes */
+    bool extended_l2;
+    bool has_data_file;       /* the feature bit; the node may not be linked yet */
+    uint32_t l2_entry_bytes;  /* 8 or 16 */
+    uint32_t l2_entries;      /* of one L2 table, which fills a cluster */
+    uint32_t l1_shift;        /* bits of a guest offset that one L1 entry covers */
+    uint32_t subclusters;     /* of a cluster: 1 or 32 */
+    uint32_t subcluster_bits; /* log2 of a subcluster's bytes */
+    uint32_t compressed_x;    /* bits of the offset in a compressed L2 entry */
+    uint32_t refcount_bits;
+    uint32_t refblock_entries_bits; /* log2 of the refcounts in one block */
+
+    uint64_t *l1;     /* the L1 table in force, decoded */
+    uint64_t l1_size; /* entries */
+
+    struct qcow2_snapshot *snapshots;
+    uint32_t nr_snapshots;
+
+    struct qcow2_l2_window window;
+    bool preallocation_known; /* whether the next is valid */
+    bool preallocated; /* metadata seems preallocated: data extents may be holes of the file */
+};
+
+/* The driver's state of a node that is known to be qcow2. */
+static inline struct qcow2 *qcow2_of(struct node *node)
+{
+    return node->state;
+}
+
+/* Gives a code of ours back as the common type, with its numbers recorded. */
+static inline enum guest_err qcow2_error_numbers(struct guest_err_detail *detail,
+                                                 enum qcow2_err code, uint64_t n0, uint64_t n1,
+                                                 uint64_t n2)
+{
+    return err_numbers(detail, (enum guest_err)(int)code, n0, n1, n2, 0);
+}
+
+static inline enum guest_err qcow2_error(struct guest_err_detail *detail, enum qcow2_err code)
+{
+    return qcow2_error_numbers(detail, code, 0, 0, 0);
+}
+
+/* qcow2_header.c */
+
+/*
+ * Reads the header and checks it, rule by rule in stock's order, up to the tables.
+ *
+ * out:     *out; header and the geometry derived from it
+ * returns: QCOW2_ERR_*; GUEST_ERR_IO
+ */
+enum guest_err qcow2_read_header(struct source *source, const Abi__OpenRequest *request,
+                                 struct qcow2 *out, struct guest_err_detail *detail);
+
+/*
+ * Whether a table lies where it may: at most `max_bytes` long, on a cluster boundary, its end
+ * below 2^63.
+ *
+ * in:      large, misplaced: the codes for the two ways to be wrong
+ */
+enum guest_err qcow2_check_table(const struct qcow2 *q, uint64_t offset, uint64_t entries,
+                                 uint64_t entry_bytes, uint64_t max_bytes, enum qcow2_err large,
+                                 enum qcow2_err misplaced, struct guest_err_detail *detail);
+
+/*
+ * Reads an L1 table into memory of its own, decoded. Past the end of the file it reads as zeros.
+ */
+enum guest_err qcow2_read_l1(const struct qcow2 *q, uint64_t offset, uint64_t entries,
+                             uint64_t **out, struct guest_err_detail *detail);
+
+/* qcow2_extensions.c */
+
+/*
+ * Reads the header extensions.
+ *
+ * bound:   one cluster of extensions
+ */
+enum guest_err qcow2_read_extensions(struct qcow2 *q, struct guest_err_detail *detail);
+
+/*
+ * Names the unknown incompatible features, from the image's feature name table if it has one.
+ *
+ * returns: QCOW2_ERR_FEATURES_*, or why the extensions cannot be read
+ */
+enum guest_err qcow2_name_features(struct qcow2 *q, uint64_t unknown,
+                                   struct guest_err_detail *detail);
+
+/* qcow2_l2.c */
+
+enum guest_err qcow2_map(struct node *node, uint64_t start, uint64_t length,
+                         struct layer_extent *out, struct guest_err_detail *detail);
+
+/*
+ * Gives the bytes of the L2 table that an L1 entry names. Bytes past the end of the file are zero.
+ *
+ * in:      l1_index whose entry names a table (offset not 0)
+ * out:     *out, one cluster, valid until the next call
+ * returns: QCOW2_EVENT_L2_OFFSET; GUEST_ERR_IO; GUEST_ERR_NO_MEMORY
+ */
+enum guest_err qcow2_l2_table(struct qcow2 *q, uint64_t l1_index, struct span *out,
+                              struct guest_err_detail *detail);
+
+/* Forgets the L2 tables at hand (another L1 table is in force, or the file has changed). */
+void qcow2_l2_forget(struct qcow2 *q);
+
+/* Where the bytes of a compressed L2 entry are: `*out_bytes` at `*out_offset` at most. */
+void qcow2_compressed_range(const struct qcow2 *q, uint64_t entry, uint64_t *out_offset,
+                            uint64_t *out_bytes);
+
+/* qcow2_refcount.c */
+
+/*
+ * Reads the refcount table.
+ *
+ * out:     *out, decoded but not masked, *out_entries of them; the caller frees it
+ */
+enum guest_err qcow2_read_reftable(struct qcow2 *q, uint64_t **out, uint64_t *out_entries,
+                                   struct guest_err_detail *detail);
+
+/* The refcount at an index of a refcount block of 1 << order bits; index inside the block. */
+uint64_t qcow2_refcount_get(struct span block, uint64_t index, uint32_t order);
+
+/*
+ * Whether far more clusters have a refcount than the file has on disk, as after
+ * preallocation=metadata: then data extents are worth a look for holes. Found once, then
+ * remembered.
+ */
+bool qcow2_seems_preallocated(struct qcow2 *q);
+
+/* qcow2_snapshot.c */
+
+/*
+ * Reads the snapshot table.
+ *
+ * bound:   QCOW2_SNAPSHOT_TABLE_MAX bytes, QCOW2_SNAPSHOTS_MAX snapshots
+ */
+enum guest_err qcow2_read_snapshots(struct qcow2 *q, struct guest_err_detail *detail);
+enum guest_err qcow2_load_snapshot(struct node *node, const Abi__SnapshotLoadRequest *request,
+                                   struct guest_err_detail *detail);
+
+/* qcow2_bitmap.c */
+
+/*
+ * Reads the bitmap directory.
+ *
+ * out:     *out, *out_nr: the caller frees the array and the names with qcow2_free_bitmaps
+ */
+enum guest_err qcow2_read_bitmaps(struct qcow2 *q, struct qcow2_bitmap **out, uint32_t *out_nr,
+                                  struct guest_err_detail *detail);
+void qcow2_free_bitmaps(struct qcow2_bitmap *bitmaps, uint32_t nr);
+
+/* qcow2_info.c */
+enum guest_err qcow2_info(struct node *node, Abi__InfoReply *reply,
+                          struct guest_err_detail *detail);
+
+/* qcow2_check.c */
+enum guest_err qcow2_check(struct node *node, const Abi__CheckRequest *request,
+                           struct finding_sink *findings, Abi__CheckReply *reply,
+                           struct guest_err_detail *detail);
+
+#endif
