@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/crash/replay.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static void clear_step(gpointer data)
+{
+    g_free(((struct step *)data)->bytes);
+}
+
+GArray *steps_new(void)
+{
+    GArray *steps = g_array_new(FALSE, TRUE, sizeof(struct step));
+    g_array_set_clear_func(steps, clear_step);
+    return steps;
+}
+
+static uint8_t *expand_ascend(const struct cell_op *op)
+{
+    uint8_t *bytes = g_malloc0(op->length);
+    uint64_t value = op->value[0];
+    for (uint64_t at = 0; at < op->length; at += op->unit_len, value += op->value[1])
+        store_be64(bytes + at, value);
+    return bytes;
+}
+
+static uint8_t *expand_pattern(const struct cell_op *op)
+{
+    uint8_t *bytes = g_malloc0(op->length);
+    for (uint64_t at = 0; at < op->length; at++)
+        bytes[at] = ((const uint8_t *)op->value)[at % op->unit_len];
+    return bytes;
+}
+
+static void add(GArray *steps, const struct cell_op *op, const uint8_t *window)
+{
+    struct step step = {
+        .blob = op->blob, .offset = op->offset, .length = op->length, .note = op->note};
+    switch (op->kind) {
+    case CELL_OP_WRITE:
+        step.kind = STEP_WRITE;
+        step.bytes = g_memdup2(window + op->data, op->length);
+        break;
+    case CELL_OP_PATTERN:
+        step.kind = STEP_WRITE;
+        step.bytes = expand_pattern(op);
+        break;
+    case CELL_OP_ASCEND:
+        step.kind = STEP_WRITE;
+        step.bytes = expand_ascend(op);
+        break;
+    case CELL_OP_ZERO:
+    case CELL_OP_FILL:
+        step.kind = STEP_ZERO;
+        break;
+    case CELL_OP_TRUNCATE:
+        step.kind = STEP_TRUNCATE;
+        break;
+    case CELL_OP_ALLOCATE:
+        return;
+    case CELL_OP_BARRIER:
+        step.kind = STEP_BARRIER;
+        break;
+    default:
+        g_error("unexpected op %d", op->kind);
+    }
+    g_array_append_val(steps, step);
+}
+
+void steps_drain(GArray *steps, struct plan *plan, unsigned max_ops)
+{
+    g_autofree struct cell_op *ops = g_new0(struct cell_op, max_ops);
+    g_autofree uint8_t *window = g_malloc(PLAN_WINDOW_BYTES);
+    struct guest_err_detail detail;
+    gboolean done = FALSE;
+
+    while (!done) {
+        bool plan_done = false;
+        struct plan_sink sink = {
+            .ops = ops, .max_ops = max_ops, .window = window, .window_size = PLAN_WINDOW_BYTES};
+        memset(window, 0x5a, PLAN_WINDOW_BYTES);
+        enum guest_err err = plan->verbs->next(plan, &sink, &plan_done, &detail);
+        g_assert_cmpint(err, ==, GUEST_OK);
+        g_assert_true(plan_done || sink.nr_ops > 0);
+        for (unsigned i = 0; i < sink.nr_ops; i++)
+            add(steps, &ops[i], window);
+        done = plan_done;
+    }
+    plan->verbs->free(plan);
+}
+
+static void zero_range(int fd, uint64_t offset, uint64_t len)
+{
+    static const uint8_t zeros[65536];
+    while (len) {
+        size_t n = len < sizeof(zeros) ? len : sizeof(zeros);
+        g_assert_cmpint(pwrite(fd, zeros, n, (off_t)offset), ==, (gssize)n);
+        offset += n;
+        len -= n;
+    }
+}
+
+void step_apply(const struct step *step, const int *fds)
+{
+    int fd = step->kind == STEP_BARRIER ? -1 : fds[step->blob];
+    switch (step->kind) {
+    case STEP_WRITE:
+        g_assert_cmpint(pwrite(fd, step->bytes, step->length, (off_t)step->offset), ==,
+                        (gssize)step->length);
+        break;
+    case STEP_ZERO:
+        zero_range(fd, step->offset, step->length);
+        break;
+    case STEP_TRUNCATE:
+        g_assert_cmpint(ftruncate(fd, (off_t)step->offset), ==, 0);
+        break;
+    case STEP_BARRIER:
+        break;
+    }
+}
+
+void steps_apply(const GArray *steps, const int *fds)
+{
+    for (unsigned i = 0; i < steps->len; i++)
+        step_apply(&g_array_index(steps, struct step, i), fds);
+}
