@@ -25,25 +25,37 @@ struct image_open_options {
     const char *format;   /* -f; NULL: probe */
     gboolean read_write;
     gboolean force_share; /* -U */
-    gboolean no_backing;  /* do not open what the image names (info) */
+    gboolean no_backing;  /* do not open the backing file (data files are opened) */
+    gboolean no_io;       /* metadata alone (info): no backing, no data file, weaker locks */
     gboolean for_check;
     gboolean exclusive_source; /* convert sources do not share writes */
     struct cache_mode cache;
 };
 
 /*
- * Opens an image and, unless no_backing, everything below it.
+ * Opens an image and, unless told otherwise, everything below it.
  *
  * returns: NULL with the error whose message is qemu's text after "Could not open 'NAME': "; hints
  *          follow on lines of their own
  */
 struct image *image_open(const struct image_open_options *options, GError **error);
+
+/*
+ * Opens the backing file that an image names as an image of its own, as policy allows.
+ *
+ * in:      image: may have been opened with no_io; options: filename, image_opts and format are not
+ *          used
+ * returns: NULL with an error as image_open gives it; also when there is no backing file
+ */
+struct image *image_open_backing(struct image *image, const struct image_open_options *options,
+                                 GError **error);
 void image_free(struct image *image);
 typedef struct image Image; /* for g_autoptr, which wants one word */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Image, image_free)
 
 const char *image_filename(const struct image *image);
 const char *image_format(const struct image *image);
+gboolean image_was_probed(const struct image *image);
 uint64_t image_virtual_size(const struct image *image); /* bytes */
 uint64_t image_cluster_size(const struct image *image); /* bytes, 0: none */
 struct cell *image_cell(struct image *image);           /* NULL: raw without a cell */
@@ -51,6 +63,20 @@ uint32_t image_node(const struct image *image);
 struct endpoint *image_endpoint(struct image *image);            /* of the opened file itself */
 struct endpoint *image_blob(struct image *image, uint32_t blob); /* by id; NULL: no such blob */
 struct image *image_backing(struct image *image); /* next layer as a view, NULL: none */
+
+/* What the image says about its backing file, whether or not it was opened. NULL: nothing. */
+const char *image_backing_name(const struct image *image);   /* as stored */
+const char *image_backing_format(const struct image *image); /* as stored */
+char *image_backing_path(const struct image *image);         /* as resolved; newly allocated */
+
+gboolean image_has_snapshots(const struct image *image);
+gboolean image_is_encrypted(const struct image *image);
+
+/*
+ * Records a size that a command gave to the opened image (resize), or the one of an internal
+ * snapshot it switched to.
+ */
+void image_set_virtual_size(struct image *image, uint64_t bytes);
 
 /*
  * A run of what the guest sees, after the host looked for holes where the format asks for it.

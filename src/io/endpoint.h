@@ -62,6 +62,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Endpoint, endpoint_unref)
 struct endpoint *endpoint_new_buffer(const void *data, uint64_t size_bytes);
 struct endpoint *endpoint_new_null(uint64_t size_bytes);
 
+/*
+ * A window of size_bytes onto another endpoint, from offset on. It does not grow.
+ */
+struct endpoint *endpoint_new_slice(struct endpoint *base, uint64_t offset, uint64_t size_bytes);
+
+/*
+ * Sees through slices: what holds the bytes, and where.
+ *
+ * out:     *offset is increased by the slices' offsets
+ * returns: the endpoint below, borrowed; the same endpoint when it is no slice
+ */
+struct endpoint *endpoint_unslice(struct endpoint *endpoint, uint64_t *offset);
+
 /* How often each verb of a buffer endpoint was called. */
 struct endpoint_counts {
     unsigned reads, writes, zeroes, discards, truncates, flushes;

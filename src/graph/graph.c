@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an opened image can be asked. Opening is in open.c, its contents in extents.c.
+ */
+#include "src/graph/graph.h"
+
+#include <string.h>
+
+#include "src/graph/image.h"
+#include "src/graph/paths.h"
+
+static void free_layer(gpointer data)
+{
+    struct image *image = data;
+
+    endpoint_unref(image->endpoint);
+    wire_open_clear(&image->open);
+    g_free(image->filename);
+    g_free(image->format);
+    g_free(image);
+}
+
+static void unref_blob(gpointer data)
+{
+    endpoint_unref(data);
+}
+
+static struct graph *graph_new(GError **error)
+{
+    struct graph *graph;
+    enum policy policy;
+
+    if (!policy_from_environment(&policy, error)) {
+        return NULL;
+    }
+    graph = g_new0(struct graph, 1);
+    graph->policy = policy;
+    graph->blobs = g_ptr_array_new_with_free_func(unref_blob);
+    graph->images = g_ptr_array_new_with_free_func(free_layer);
+    return graph;
+}
+
+/* The cell goes first: it reads the endpoints. */
+static void graph_free(struct graph *graph)
+{
+    cell_free(graph->cell);
+    g_ptr_array_unref(graph->images);
+    g_ptr_array_unref(graph->blobs);
+    g_free(graph);
+}
+
+static struct image *open_in_new_graph(const struct name *name,
+                                       const struct image_open_options *options, GError **error)
+{
+    struct graph *graph = graph_new(error);
+    struct image *image;
+
+    if (graph == NULL) {
+        return NULL;
+    }
+    image = image_open_name(graph, name, options, error);
+    if (image == NULL) {
+        graph_free(graph);
+    }
+    return image;
+}
+
+struct image *image_open(const struct image_open_options *options, GError **error)
+{
+    struct name_request request = {
+        .text = options->filename,
+        .image_opts = options->image_opts,
+        .format = options->format,
+        .force_share = options->force_share,
+        .cache = options->cache,
+    };
+    g_autoptr(Name) name = name_parse(&request, error);
+
+    return name != NULL ? open_in_new_graph(name, options, error) : NULL;
+}
+
+struct image *image_open_backing(struct image *image, const struct image_open_options *options,
+                                 GError **error)
+{
+    struct graph *graph = graph_new(error);
+    struct image *backing;
+
+    if (graph == NULL) {
+        return NULL;
+    }
+    backing = image_open_named_by(graph, image, options, error);
+    if (backing == NULL) {
+        graph_free(graph);
+    }
+    return backing;
+}
+
+void image_free(struct image *image)
+{
+    if (image != NULL) {
+        g_assert(image->depth == 0);
+        graph_free(image->graph);
+    }
+}
+
+const char *image_filename(const struct image *image)
+{
+    return image->filename;
+}
+
+const char *image_format(const struct image *image)
+{
+    return image->format;
+}
+
+gboolean image_was_probed(const struct image *image)
+{
+    return image->probed;
+}
+
+uint64_t image_virtual_size(const struct image *image)
+{
+    return image->virtual_size;
+}
+
+void image_set_virtual_size(struct image *image, uint64_t bytes)
+{
+    image->virtual_size = bytes;
+}
+
+uint64_t image_cluster_size(const struct image *image)
+{
+    return image->open.cluster_size;
+}
+
+struct cell *image_cell(struct image *image)
+{
+    return image->graph->cell;
+}
+
+uint32_t image_node(const struct image *image)
+{
+    return image->open.node;
+}
+
+struct endpoint *image_endpoint(struct image *image)
+{
+    return image->endpoint;
+}
+
+struct endpoint *image_blob(struct image *image, uint32_t blob)
+{
+    GPtrArray *blobs = image->graph->blobs;
+
+    return blob < blobs->len ? g_ptr_array_index(blobs, blob) : NULL;
+}
+
+struct image *image_backing(struct image *image)
+{
+    return image->backing;
+}
+
+const struct wire_ref *image_ref(const struct image *image, Abi__Role role)
+{
+    for (size_t i = 0; i < image->open.nr_refs; i++) {
+        if (image->open.refs[i].role == role) {
+            return &image->open.refs[i];
+        }
+    }
+    return NULL;
+}
+
+const char *image_backing_name(const struct image *image)
+{
+    const struct wire_ref *ref = image_ref(image, ABI__ROLE__ROLE_BACKING);
+
+    return ref != NULL ? ref->text : NULL;
+}
+
+const char *image_backing_format(const struct image *image)
+{
+    const struct wire_ref *ref = image_ref(image, ABI__ROLE__ROLE_BACKING);
+
+    return ref != NULL ? ref->format : NULL;
+}
+
+char *image_backing_path(const struct image *image)
+{
+    const struct wire_ref *ref = image_ref(image, ABI__ROLE__ROLE_BACKING);
+
+    if (ref == NULL) {
+        return NULL;
+    }
+    if (ref->json || path_has_protocol(ref->text)) {
+        return g_strdup(ref->text);
+    }
+    return path_combine(endpoint_path(image->endpoint), ref->text);
+}
+
+gboolean image_has_snapshots(const struct image *image)
+{
+    return image->open.has_snapshots;
+}
+
+gboolean image_is_encrypted(const struct image *image)
+{
+    return image->open.encrypted;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of an opened image. Only files of src/graph include this.
+ */
+#ifndef INSTAR_SRC_GRAPH_IMAGE_H
+#define INSTAR_SRC_GRAPH_IMAGE_H
+
+#include "src/graph/graph.h"
+#include "src/graph/names.h"
+#include "src/graph/policy.h"
+#include "src/wire/decode.h"
+
+#define GRAPH_DEPTH_MAX 256u
+
+/* What all layers of a chain share. */
+struct graph {
+    struct cell *cell; /* NULL until something must be interpreted */
+    GPtrArray *blobs;  /* of struct endpoint *, by blob id, NULL where there is none */
+    GPtrArray *images; /* of struct image *, every layer, freed with the graph */
+    enum policy policy;
+};
+
+struct image {
+    struct graph *graph; /* freed with the image at the top */
+    char *filename;
+    char *format;
+    gboolean probed;
+    unsigned depth;
+    struct endpoint *endpoint;
+    struct image *backing;
+    gboolean unknown_content; /* null-co without read-zeroes: neither data nor zeros */
+
+    /* with a cell */
+    uint32_t blob; /* CELL_NO_BLOB: no cell */
+    struct wire_open open;
+
+    /* without */
+    uint64_t virtual_size;
+};
+
+/* open.c: one layer and what is below it. */
+struct image *image_open_name(struct graph *graph, const struct name *name,
+                              const struct image_open_options *options, GError **error);
+
+/* open.c: the backing file of `parent`, at the top of a graph of its own. */
+struct image *image_open_named_by(struct graph *graph, struct image *parent,
+                                  const struct image_open_options *options, GError **error);
+
+/* The reference of that role, or NULL. */
+const struct wire_ref *image_ref(const struct image *image, Abi__Role role);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the user typed for an image, taken apart: a plain name, `file:` and its kin, `json:{...}` or
+ * an --image-opts string.
+ *
+ * Only what the user typed comes here. Names found in images are parsed in the cell and judged by
+ * policy.c.
+ */
+#ifndef INSTAR_SRC_GRAPH_NAMES_H
+#define INSTAR_SRC_GRAPH_NAMES_H
+
+#include <glib.h>
+
+#include "compat/blockopts.h"
+#include "compat/cache.h"
+
+enum leaf_kind {
+    LEAF_NONE, /* no file was named (the options of a backing file whose name the image has) */
+    LEAF_FILE, /* a path: file or host_device */
+    LEAF_NULL, /* null-co, null-aio */
+};
+
+/* A raw node between the format and the file: a window onto what is below it. */
+struct slice {
+    gboolean have_offset, have_size;
+    uint64_t offset_bytes, size_bytes;
+};
+
+struct name {
+    char *display; /* the name as it is reported */
+    char *driver;  /* the format, or with is_protocol the protocol; NULL: probe */
+    gboolean is_protocol;
+
+    enum leaf_kind leaf;
+    char *path;              /* LEAF_FILE */
+    unsigned endpoint_flags; /* LEAF_FILE: ENDPOINT_ONLY_* */
+    gboolean no_lock;        /* file.locking=off */
+    uint64_t null_bytes;     /* LEAF_NULL */
+    gboolean null_zeroes;    /* LEAF_NULL: read-zeroes=on */
+
+    GArray *slices; /* of struct slice, outermost first */
+
+    gboolean read_only;
+    gboolean force_share;
+    struct cache_mode cache;
+
+    gboolean no_backing;    /* "backing": null */
+    char *backing_node;     /* a node reference, which can only be refused */
+    struct name *backing;   /* NULL: as the image says */
+    struct name *data_file; /* NULL: as the image says */
+
+    struct blockopts *rest; /* options of the format, not taken by anybody yet */
+};
+
+struct name_request {
+    const char *text;
+    gboolean image_opts; /* text is an --image-opts string */
+    const char *format;  /* -f, which wins over "driver"; NULL: none */
+    gboolean force_share;
+    struct cache_mode cache;
+};
+
+/*
+ * Takes a name apart.
+ *
+ * returns: NULL with stock's sentence: Unknown driver, Unknown protocol, Must specify either driver
+ *          or file, A block device must be specified for "file", Cannot find device= ...; protocols
+ *          and nodes that are not built are refused by name
+ */
+struct name *name_parse(const struct name_request *request, GError **error);
+void name_free(struct name *name);
+typedef struct name Name; /* for g_autoptr, which wants one word */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Name, name_free)
+
+/*
+ * Refuses options that the format, now that it is known, does not have.
+ */
+gboolean name_finish(const struct name *name, const char *format, GError **error);
+
+#endif

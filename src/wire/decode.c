@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Errors, opened images and extents. INFO is in decode_info.c.
+ */
+#include "src/wire/decode.h"
+
+#include <string.h>
+
+#include "compat/wording.h"
+#include "guest/abi/error.h"
+#include "src/sandbox/sandbox.h"
+
+#define ERROR_CODE_BASE 0x10000 /* a GError's code for enum guest_err, clear of enum compat_error  \
+                                 */
+
+gboolean wire_refuse(GError **out, const char *what)
+{
+    g_set_error(out, CELL_ERROR, CELL_ERROR_PROTOCOL,
+                "The cell gave an answer that is not allowed: %s", what);
+    return FALSE;
+}
+
+gboolean wire_check_error(const Abi__Error *error, const char *name, GError **out)
+{
+    struct wording_detail detail = {0};
+    g_autofree char *sentence = NULL;
+
+    if (error == NULL) {
+        return TRUE;
+    }
+    if (error->code == GUEST_OK || error->code > GUEST_ERR_LAST) {
+        return wire_refuse(out, "error code");
+    }
+    if (error->n_number > G_N_ELEMENTS(detail.number)) {
+        return wire_refuse(out, "numbers of an error");
+    }
+    if (error->text.len > GUEST_ERR_TEXT_MAX) {
+        return wire_refuse(out, "text of an error");
+    }
+    for (size_t i = 0; i < error->n_number; i++) {
+        detail.number[i] = error->number[i];
+    }
+    detail.span = error->text.data;
+    detail.span_len = error->text.len;
+    sentence = wording_cell_sentence(error->code, &detail, name);
+    g_set_error_literal(out, COMPAT_ERROR, ERROR_CODE_BASE + (int)error->code, sentence);
+    return FALSE;
+}
+
+uint32_t wire_error_code(const GError *error)
+{
+    if (error == NULL || error->domain != COMPAT_ERROR || error->code < ERROR_CODE_BASE) {
+        return 0;
+    }
+    return (uint32_t)(error->code - ERROR_CODE_BASE);
+}
+
+gboolean wire_is_word(const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len == 0 || len > WIRE_FORMAT_MAX) {
+        return FALSE;
+    }
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+
+        if (!g_ascii_islower(c) && !g_ascii_isdigit(c) && c != '-' && c != '_' && c != '+') {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+char *wire_text(const ProtobufCBinaryData *bytes, size_t max)
+{
+    if (bytes->len > max) {
+        return NULL;
+    }
+    return g_strndup(bytes->len > 0 ? (const char *)bytes->data : "", bytes->len);
+}
+
+static void ref_clear(struct wire_ref *ref)
+{
+    g_free(ref->text);
+    g_free(ref->format);
+    g_free(ref->protocol);
+    g_free(ref->path);
+}
+
+void wire_open_clear(struct wire_open *open)
+{
+    for (size_t i = 0; i < open->nr_refs; i++) {
+        ref_clear(&open->refs[i]);
+    }
+    g_free(open->refs);
+    g_free(open->format);
+    memset(open, 0, sizeof(*open));
+}
+
+/* A path the host may hand to the kernel: no NUL inside, not empty, not endless. */
+static gboolean decode_path(const ProtobufCBinaryData *bytes, char **out)
+{
+    if (bytes->len == 0) {
+        return TRUE;
+    }
+    if (bytes->len > WIRE_NAME_MAX || memchr(bytes->data, '\0', bytes->len) != NULL) {
+        return FALSE;
+    }
+    *out = g_strndup((const char *)bytes->data, bytes->len);
+    return TRUE;
+}
+
+static gboolean decode_ref(const Abi__FileRef *ref, struct wire_ref *out, GError **error)
+{
+    if (ref->role != ABI__ROLE__ROLE_BACKING && ref->role != ABI__ROLE__ROLE_DATA_FILE &&
+        ref->role != ABI__ROLE__ROLE_EXTENT) {
+        return wire_refuse(error, "role of a reference");
+    }
+    out->role = ref->role;
+    out->text = wire_text(&ref->text, WIRE_NAME_MAX);
+    if (out->text == NULL) {
+        return wire_refuse(error, "length of a reference");
+    }
+    if (ref->format[0] != '\0') {
+        /* What the image asks for is shown when it is unknown, so its alphabet is not checked. */
+        if (strlen(ref->format) > WIRE_NAME_MAX) {
+            return wire_refuse(error, "format of a reference");
+        }
+        out->format = wording_escape_span((const uint8_t *)ref->format, strlen(ref->format));
+    }
+    if (ref->protocol[0] != '\0') {
+        if (strlen(ref->protocol) > WIRE_NAME_MAX) {
+            return wire_refuse(error, "protocol of a reference");
+        }
+        out->protocol = wording_escape_span((const uint8_t *)ref->protocol, strlen(ref->protocol));
+    }
+    if (!decode_path(&ref->path, &out->path)) {
+        return wire_refuse(error, "path of a reference");
+    }
+    if (ref->n_option > WIRE_OPTIONS_MAX) {
+        return wire_refuse(error, "options of a reference");
+    }
+    if (ref->has_slice &&
+        (ref->slice_offset > INT64_MAX || ref->slice_size > INT64_MAX - ref->slice_offset)) {
+        return wire_refuse(error, "slice of a reference");
+    }
+    out->json = ref->json != 0;
+    out->has_slice = ref->has_slice != 0;
+    out->slice_offset = ref->slice_offset;
+    out->slice_size = ref->slice_size;
+    out->index = ref->index;
+    return TRUE;
+}
+
+static gboolean decode_refs(const Abi__OpenReply *reply, struct wire_open *out, GError **error)
+{
+    unsigned backing = 0;
+    unsigned data_files = 0;
+
+    if (reply->n_ref > WIRE_REFS_MAX) {
+        return wire_refuse(error, "number of references");
+    }
+    out->refs = g_new0(struct wire_ref, reply->n_ref);
+    for (size_t i = 0; i < reply->n_ref; i++) {
+        out->nr_refs = i + 1;
+        if (!decode_ref(reply->ref[i], &out->refs[i], error)) {
+            return FALSE;
+        }
+        backing += out->refs[i].role == ABI__ROLE__ROLE_BACKING;
+        data_files += out->refs[i].role == ABI__ROLE__ROLE_DATA_FILE;
+    }
+    if (backing > 1 || data_files > 1) {
+        return wire_refuse(error, "number of backing or data files");
+    }
+    return TRUE;
+}
+
+gboolean wire_decode_open(const Abi__OpenReply *reply, const char *name, struct wire_open *out,
+                          GError **error)
+{
+    struct wire_open open = {0};
+
+    if (!wire_check_error(reply->error, name, error)) {
+        return FALSE;
+    }
+    if (!wire_is_word(reply->format)) {
+        return wire_refuse(error, "format");
+    }
+    if (reply->virtual_size > INT64_MAX) {
+        return wire_refuse(error, "virtual size");
+    }
+    if (reply->cluster_size > WIRE_CLUSTER_MAX) {
+        return wire_refuse(error, "cluster size");
+    }
+    if (!decode_refs(reply, &open, error)) {
+        wire_open_clear(&open);
+        return FALSE;
+    }
+    open.node = reply->node;
+    open.format = g_strdup(reply->format);
+    open.virtual_size = reply->virtual_size;
+    open.cluster_size = reply->cluster_size;
+    open.encrypted = reply->encrypted != 0;
+    open.dirty = reply->dirty != 0;
+    open.has_snapshots = reply->has_snapshots != 0;
+    *out = open;
+    return TRUE;
+}
+
+gboolean wire_decode_map(const Abi__MapReply *reply, const char *name, uint64_t start,
+                         uint64_t length, uint32_t *out_nr, uint64_t *out_next, GError **out_failed,
+                         GError **error)
+{
+    GError *failed = NULL;
+
+    if (reply->nr_records > CELL_EXTENTS_MAX) {
+        return wire_refuse(error, "number of extents");
+    }
+    if (reply->next < start || reply->next - start > length) {
+        return wire_refuse(error, "end of the extents");
+    }
+    if ((reply->nr_records == 0) != (reply->next == start)) {
+        return wire_refuse(error, "extents that cover nothing");
+    }
+    if (!wire_check_error(reply->error, name, &failed) && failed->domain == CELL_ERROR) {
+        g_propagate_error(error, failed);
+        return FALSE;
+    }
+    if (failed == NULL && reply->next == start) {
+        return wire_refuse(error, "no extents");
+    }
+    *out_nr = reply->nr_records;
+    *out_next = reply->next;
+    *out_failed = failed;
+    return TRUE;
+}
+
+/* Units are clusters or grains; the largest of any format we read is far below this. */
+#define UNIT_MAX (256u << 20)
+
+static const char *find_fault(const struct cell_extent *e, unsigned nr_layers,
+                              gboolean (*has_blob)(void *user, uint32_t blob), void *user)
+{
+    gboolean has_offset = (e->flags & CELL_EXTENT_HAS_OFFSET) != 0;
+
+    if (e->kind > CELL_EXTENT_ENCRYPTED) {
+        return "kind of an extent";
+    }
+    if ((e->flags & ~(CELL_EXTENT_HAS_OFFSET | CELL_EXTENT_RECURSE)) != 0) {
+        return "flags of an extent";
+    }
+    if (e->depth >= nr_layers) {
+        return "depth of an extent";
+    }
+    if (e->kind == CELL_EXTENT_DATA || e->kind == CELL_EXTENT_COMPRESSED ||
+        e->kind == CELL_EXTENT_ENCRYPTED || has_offset) {
+        if (!has_blob(user, e->blob)) {
+            return "blob of an extent";
+        }
+        if (e->offset > INT64_MAX || e->length > INT64_MAX - e->offset) {
+            return "offset of an extent";
+        }
+    }
+    if (e->kind == CELL_EXTENT_DATA && !has_offset) {
+        return "data without an offset";
+    }
+    if (e->kind == CELL_EXTENT_COMPRESSED) {
+        if (e->codec == CELL_CODEC_NONE || e->codec > CELL_CODEC_ADC) {
+            return "codec of an extent";
+        }
+        if (e->comp_len == 0 || e->comp_len > UNIT_MAX || e->unit_len > UNIT_MAX) {
+            return "length of a compressed unit";
+        }
+        if (e->skip > e->unit_len || e->length > e->unit_len - e->skip) {
+            return "place in a compressed unit";
+        }
+    }
+    return NULL;
+}
+
+gboolean wire_check_extents(const struct cell_extent *records, uint32_t nr, uint64_t start,
+                            uint64_t next, unsigned nr_layers,
+                            gboolean (*has_blob)(void *user, uint32_t blob), void *user,
+                            GError **error)
+{
+    for (uint32_t i = 0; i < nr; i++) {
+        const char *fault = find_fault(&records[i], nr_layers, has_blob, user);
+
+        if (fault == NULL && (records[i].start != start || records[i].length == 0 ||
+                              records[i].length > next - start)) {
+            fault = "order of extents";
+        }
+        if (fault != NULL) {
+            return wire_refuse(error, fault);
+        }
+        start += records[i].length;
+    }
+    return start == next || wire_refuse(error, "extents that end early");
+}
