@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What each library behind decode.c provides. State is a pointer that starts NULL and is made on
+ * first use.
+ *
+ * Each returns GUEST_OK only when exactly out_len bytes were produced. On failure the contents of
+ * `out` are undefined: decode_unit clears them.
+ */
+#ifndef INSTAR_GUEST_CODEC_BACKENDS_H
+#define INSTAR_GUEST_CODEC_BACKENDS_H
+
+#include "guest/codec/decode.h"
+
+struct libdeflate_decompressor;
+struct ZSTD_DCtx_s;
+
+enum guest_err inflate_raw(struct libdeflate_decompressor **state, struct span in, uint8_t *out,
+                           size_t out_len);
+enum guest_err inflate_zlib(struct libdeflate_decompressor **state, struct span in, uint8_t *out,
+                            size_t out_len);
+void inflate_free(struct libdeflate_decompressor *state);
+
+enum guest_err unzstd(struct ZSTD_DCtx_s **state, struct span in, uint8_t *out, size_t out_len);
+void unzstd_free(struct ZSTD_DCtx_s *state);
+
+#endif

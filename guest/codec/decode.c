@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Picks the codec of a unit and keeps what each needs between units.
+ */
+#include "guest/codec/decode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest/codec/backends.h"
+
+struct decoder {
+    struct libdeflate_decompressor *inflate;
+    struct ZSTD_DCtx_s *zstd;
+};
+
+struct decoder *decoder_new(void)
+{
+    return calloc(1, sizeof(struct decoder));
+}
+
+void decoder_free(struct decoder *decoder)
+{
+    if (!decoder)
+        return;
+    inflate_free(decoder->inflate);
+    unzstd_free(decoder->zstd);
+    free(decoder);
+}
+
+static enum guest_err decode(struct decoder *decoder, enum cell_codec codec, struct span in,
+                             uint8_t *out, size_t out_len)
+{
+    switch (codec) {
+    case CELL_CODEC_DEFLATE:
+        return inflate_raw(&decoder->inflate, in, out, out_len);
+    case CELL_CODEC_ZLIB:
+        return inflate_zlib(&decoder->inflate, in, out, out_len);
+    case CELL_CODEC_ZSTD:
+        return unzstd(&decoder->zstd, in, out, out_len);
+    default:
+        return GUEST_ERR_NOT_SUPPORTED;
+    }
+}
+
+enum guest_err decode_unit(struct decoder *decoder, enum cell_codec codec, struct span in,
+                           uint8_t *out, size_t out_len)
+{
+    enum guest_err err = decode(decoder, codec, in, out, out_len);
+    if (err)
+        memset(out, 0, out_len);
+    return err;
+}
