@@ -4,8 +4,7 @@
 A case file is read line by line; the first word of a line says what it is.
 
     # text              a comment
-    agree               from here on the stock versions behave alike: a case is
-                        compared with the first that it is for, not with each
+    always KEY[=VALUE]  from here on every case has these keys
     given NAME          starts a named input
     with NAME...        starts a group of cases on the named inputs (or none)
     each VAR: A B C     repeats the input or group, {VAR} replaced by each word
@@ -19,6 +18,8 @@ A case file is read line by line; the first word of a line says what it is.
     >! script           a case: a shell script around the qemu-img under test
 
 Keys of "@":
+    agree           the stock versions behave alike: the case is compared with
+                    the first that it is for, not with each
     from=V until=V  only for stock versions V or newer, V or older
     fresh           the input is made twice instead of copied (preallocated and
                     unwritten extents do not survive a copy)
@@ -27,8 +28,14 @@ Keys of "@":
     map             the allocation of the written images is compared as well
     loose           of standard error only the exit code counts; say why in a
                     comment beside it
-    ours=REGEX      stock's answer is not ours by decision: ours must exit 1
-                    and its standard error must match; stock is not run
+    env=K=V         ours runs with this in its environment
+    limits          ours runs with 1 GiB of address space and 5 s of processor
+    ours=REGEX      stock's answer is not ours by decision: ours must fail and
+                    its standard error must match; stock is not run
+    code=N          with ours: the exit code, if it is not 1
+
+In every case a canary, a file outside the folder that hostile images name, must
+be left as it is; with "ours" none of its content may appear anywhere.
 """
 
 import dataclasses
@@ -69,6 +76,12 @@ class _Block:
         self.lines += other.lines
         self.each += other.each
         self.holds += other.holds
+
+
+def _keys(text):
+    """KEY[=VALUE]... as a dictionary."""
+    pairs = (item.partition("=") for item in shlex.split(text))
+    return {key: value for key, _, value in pairs}
 
 
 def _setup_line(kind, text):
@@ -117,8 +130,8 @@ def read(path):
                     if name not in givens:
                         raise CaseFileError("%s:%d: no given '%s'" % (path, number, name))
                     block.add(givens[name])
-            elif kind == "agree":
-                always = {"agree": ""}
+            elif kind == "always":
+                always.update(_keys(text))
             elif kind == "each":
                 name, _, words = text.partition(":")
                 block.each.append((name.strip(), shlex.split(words)))
@@ -129,9 +142,7 @@ def read(path):
             elif kind in ("$", "$!"):
                 block.lines.append((kind, text))
             elif kind == "@":
-                for item in shlex.split(text):
-                    key, _, value = item.partition("=")
-                    keys[key] = value
+                keys.update(_keys(text))
             elif kind in (">", ">!"):
                 cases.extend(_expand(block, kind, text, {**always, **keys}))
                 keys = {}

@@ -164,16 +164,20 @@ def same_bytes(one, two):
     return True
 
 
-def left_behind(case, tools, stock_dir, our_dir):
-    """Differences between the folders after the two runs."""
+def left_behind(case, tools, stock_dir, our_dir, only=None):
+    """Differences between the folders after the two runs; of the files named
+    in only, if that is given, and files that ours has too many."""
     found = []
     stock_files, our_files = files_below(stock_dir), files_below(our_dir)
     for name in sorted(stock_files - our_files):
-        found.append("stock leaves a file %s, ours does not" % name)
+        if only is None or name in only:
+            found.append("stock leaves a file %s, ours does not" % name)
     for name in sorted(our_files - stock_files):
         found.append("ours leaves a file %s, stock does not" % name)
     for name in sorted(stock_files & our_files):
         one, two = os.path.join(stock_dir, name), os.path.join(our_dir, name)
+        if only is not None and name not in only:
+            continue
         if not (os.path.isfile(one) and os.path.isfile(two)):
             continue
         if not same_bytes(one, two):

@@ -30,6 +30,9 @@ import judge  # noqa: E402
 import workdir  # noqa: E402
 
 
+LIMITS = ["prlimit", "--as=%d" % (1 << 30), "--cpu=5"]
+
+
 def usable_sandboxes(asked):
     """The kinds of cell that this machine can run, and why not the others."""
     usable, missing = [], []
@@ -56,7 +59,8 @@ class Suite:
                 self.oracles[version] = tools
         self.sandboxes = sandboxes
         first = next(iter(self.oracles), None)
-        self.inputs = first and workdir.Inputs(top, self.oracles[first])
+        self.canary = workdir.Canary(os.path.join(top, "canary"))
+        self.inputs = first and workdir.Inputs(top, self.oracles[first], self.canary)
 
     def runs(self, case):
         """(stock version, kinds of cell) for each stock run of the case."""
@@ -69,7 +73,8 @@ class Suite:
     def _command(self, case, program, folder, env):
         if case.script is not None:
             return workdir.run_script(case.script, folder, env)
-        return workdir.run([program] + case.argv, folder, env)
+        limits = LIMITS if "limits" in case.keys and program == self.ours.qemu_img else []
+        return workdir.run(limits + [program] + case.argv, folder, env)
 
     def _held(self, case, tools, program, folder, env):
         holders = []
@@ -92,6 +97,7 @@ class Suite:
             try:
                 if "ours" not in case.keys:
                     self.inputs.copy(case, stock_dir)
+                    workdir.Canary(os.path.join(base, "stock", "canary"))
                     stock = self._held(case, tools, tools.qemu_img, stock_dir, tools.environment())
             except workdir.SetupFailed as failed:
                 problem = ["input: %s" % failed]
@@ -112,26 +118,34 @@ class Suite:
             {"QEMU_IMG": self.ours.qemu_img, "INSTAR_SANDBOX": sandbox, "INSTAR_QEMU_PROFILE": version}
         )
         env["PATH"] = self.ours.folder + ":" + env["PATH"]
+        if "env" in case.keys:
+            name, _, value = case.keys["env"].partition("=")
+            env[name] = value
+        beside = workdir.Canary(os.path.join(base, sandbox, "canary"))
         try:
             self.inputs.copy(case, our_dir)
+            before = judge.files_below(our_dir)
             ours = self._held(case, tools, self.ours.qemu_img, our_dir, env)
         except workdir.SetupFailed as failed:
             return ["input: %s" % failed]
+        found = self.canary.harmed() + beside.harmed()
         if "ours" in case.keys:
-            return refusal(case, ours)
-        return judge.printed(case, stock, stock_dir, ours, our_dir) + judge.left_behind(
-            case, tools, stock_dir, our_dir
-        )
+            return found + refusal(case, ours) + beside.shown(our_dir, ours)
+        found += judge.printed(case, stock, stock_dir, ours, our_dir)
+        # What a command that fails had begun to write is not compared.
+        only = before if stock.code != 0 else None
+        return found + judge.left_behind(case, tools, stock_dir, our_dir, only)
 
 
 def refusal(case, ours):
     """Differences from a refusal that is ours alone."""
     text = judge.readable(ours.err)
     found = []
-    if ours.code != 1:
-        found.append("exit code: expected 1, ours %s" % ours.code)
+    expected = int(case.keys.get("code", 1))
+    if ours.code != expected:
+        found.append("exit code: expected %d, ours %s" % (expected, ours.code))
     if not re.search(case.keys["ours"], text):
-        found.append("stderr does not match %s: %s" % (case.keys["ours"], text))
+        found.append("stderr does not match %s: %s" % (case.keys["ours"], text[:500]))
     return found
 
 

@@ -75,22 +75,61 @@ def run(argv, folder, env, timeout=TIMEOUT_SECONDS):
 
 
 def run_script(script, folder, env, timeout=TIMEOUT_SECONDS):
-    preamble = ". '%s/inputs.sh'\n" % LIB
+    preamble = "test_lib='%s'\n. '%s/inputs.sh'\n" % (LIB, LIB)
     return run(["bash", "-c", preamble + script], folder, env, timeout)
+
+
+class Canary:
+    """A file that hostile images name and no command may touch or show."""
+
+    MARK = b"the canary sings\n"
+
+    def __init__(self, path):
+        self.path = path
+        self.set_up()
+
+    def set_up(self):
+        with open(self.path, "wb") as out:
+            out.write(self.MARK * 16384)
+        os.utime(self.path, (10**9, 10**9))
+
+    def harmed(self):
+        """Says what was done to it, and sets it up again."""
+        with open(self.path, "rb") as now:
+            unchanged = now.read() == self.MARK * 16384
+        if unchanged and os.stat(self.path).st_mtime == 10**9:
+            return []
+        self.set_up()
+        return ["the canary %s was written to" % self.path]
+
+    def shown(self, folder, outcome):
+        """Whether its content got into what was printed or written."""
+        if self.MARK in outcome.out + outcome.err:
+            return ["the canary was printed"]
+        for root, _, names in os.walk(folder):
+            for name in names:
+                path = os.path.join(root, name)
+                if os.path.islink(path) or not os.path.isfile(path):
+                    continue
+                found = subprocess.run(["grep", "-qF", self.MARK.decode().strip(), path])
+                if found.returncode == 0:
+                    return ["the canary was copied to " + name]
+        return []
 
 
 class Inputs:
     """Makes each different input once, and copies it for whoever runs on it."""
 
-    def __init__(self, folder, tools):
+    def __init__(self, folder, tools, canary):
         self.folder = folder
         self.tools = tools
+        self.canary = canary
         self.made = {}
         self.lock = threading.Lock()
 
     def _make(self, case, folder):
         os.makedirs(folder)
-        env = self.tools.environment()
+        env = self.tools.environment({"CANARY": self.canary.path})
         for kind, what in case.setup:
             if kind == "shell":
                 done = run_script("set -e\n" + what, folder, env)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Words for scripts that make test images. Sourced by the differential suite
-# around each "$!" line and by libtest.sh.
+# around each "$!" line and by libtest.sh; $test_lib is the folder it is in.
 
 # poke FILE OFFSET HEX...: overwrites bytes in place.
 poke() {
@@ -87,4 +87,9 @@ ext4() {
     mke2fs -q -F -t ext4 -U 6a2f0a2e-5c1e-4d7a-9d59-3f1f5f6a7b8c -E hash_seed=6a2f0a2e-5c1e-4d7a-9d59-3f1f5f6a7b8c,root_owner=0:0 \
         -d tree "$1"
     rm -r tree
+}
+
+# fab NAME FILE: one of the fabricated images of hostile_images.py.
+fab() {
+    python3 -B "$test_lib/hostile_images.py" "$1" "$2"
 }
