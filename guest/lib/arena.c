@@ -46,7 +46,11 @@ static struct block *next_free(const struct block *b)
     return next;
 }
 
-void *malloc(size_t want)
+/*
+ * malloc and calloc share this under a name of its own: a compiler that sees malloc and memset
+ * together makes a call of calloc of them.
+ */
+static void *take(size_t want)
 {
     uint64_t size;
     if (want > CELL_ARENA_MAX)
@@ -67,6 +71,11 @@ void *malloc(size_t want)
     return b + 1;
 }
 
+void *malloc(size_t want)
+{
+    return take(want);
+}
+
 void free(void *p)
 {
     if (!p)
@@ -83,7 +92,7 @@ void *calloc(size_t count, size_t size)
     if (!mul_u64(count, size, &bytes))
         return NULL;
     uint64_t fresh_from = CELL_ARENA_GVA + used_bytes;
-    void *p = malloc(bytes);
+    void *p = take(bytes);
     /* Memory never handed out before is zero already: do not touch it for nothing. */
     if (p && (uint64_t)(uintptr_t)p < fresh_from)
         memset(p, 0, bytes);
@@ -93,12 +102,12 @@ void *calloc(size_t count, size_t size)
 void *realloc(void *old, size_t size)
 {
     if (!old)
-        return malloc(size);
+        return take(size);
     const struct block *b = (const struct block *)old - 1;
     PANIC_UNLESS(b->magic == BLOCK_MAGIC);
     if (size <= b->size)
         return old;
-    void *p = malloc(size);
+    void *p = take(size);
     if (!p)
         return NULL;
     memcpy(p, old, b->size);

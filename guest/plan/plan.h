@@ -15,6 +15,14 @@
 #include "guest/abi/hypercall.h"
 #include "guest/lib/err.h"
 
+/*
+ * The bytes of one batch live in the first PLAN_WINDOW_BYTES of the data window; whoever keeps
+ * something there while a plan is drained keeps it behind them. One WRITE op has at most
+ * PLAN_CHUNK_BYTES, so that a batch always has room for one.
+ */
+#define PLAN_WINDOW_BYTES (8u << 20)
+#define PLAN_CHUNK_BYTES  (2u << 20)
+
 /* Where one batch goes. */
 struct plan_sink {
     struct cell_op *ops;

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CREATE, MEASURE, and PLAN_NEXT, which drains whatever plan was started last.
+ */
+#include "guest/abi/plan.pb-c.h"
+#include "guest/lib/checked.h"
+#include "guest/plan/create.h"
+#include "guest/plan/dispatch.h"
+#include "guest/plan/measure.h"
+
+/* The session drains one plan at a time: a new one replaces what is left of the old. */
+static void start_plan(struct session *session, struct plan *plan, Abi__PlanReply *reply)
+{
+    if (session->plan)
+        session->plan->verbs->free(session->plan);
+    session->plan = plan;
+    reply->file_size = plan->file_size;
+    reply->streamed = true;
+}
+
+static enum guest_err run_create(struct session *session, const ProtobufCMessage *request,
+                                 ProtobufCMessage *reply, struct guest_err_detail *detail)
+{
+    struct plan *plan = NULL;
+    enum guest_err err = plan_create((const Abi__CreateRequest *)request, &plan, detail);
+    if (!err)
+        start_plan(session, plan, (Abi__PlanReply *)reply);
+    return err;
+}
+
+static enum guest_err run_plan_next(struct session *session, const ProtobufCMessage *request,
+                                    ProtobufCMessage *reply, struct guest_err_detail *detail)
+{
+    Abi__PlanNextReply *r = (Abi__PlanNextReply *)reply;
+    struct plan *plan = session->plan;
+
+    (void)request;
+    if (!plan)
+        return err_plain(detail, GUEST_ERR_BAD_REQUEST);
+    struct plan_sink sink = {
+        .ops = (struct cell_op *)session->records,
+        .max_ops = (uint32_t)(session->records_bytes / sizeof(struct cell_op)),
+        .window = session->window,
+        .window_size = min_u64(session->window_bytes, PLAN_WINDOW_BYTES),
+    };
+    bool done = false;
+    enum guest_err err = plan->verbs->next(plan, &sink, &done, detail);
+    if (err || done) {
+        plan->verbs->free(plan);
+        session->plan = NULL;
+    }
+    if (err)
+        return err;
+    r->nr_records = sink.nr_ops;
+    r->done = done;
+    return GUEST_OK;
+}
+
+static enum guest_err run_measure(struct session *session, const ProtobufCMessage *request,
+                                  ProtobufCMessage *reply, struct guest_err_detail *detail)
+{
+    (void)session;
+    return plan_measure((const Abi__MeasureRequest *)request, (Abi__MeasureReply *)reply, detail);
+}
+
+const struct method methods_plan[] = {
+    {CELL_METHOD_CREATE, &abi__create_request__descriptor, &abi__plan_reply__descriptor,
+     run_create},
+    {CELL_METHOD_PLAN_NEXT, &abi__plan_next_request__descriptor, &abi__plan_next_reply__descriptor,
+     run_plan_next},
+    {CELL_METHOD_MEASURE, &abi__measure_request__descriptor, &abi__measure_reply__descriptor,
+     run_measure},
+    {0},
+};
