@@ -83,7 +83,8 @@ struct bitmap_action {
 };
 
 /*
- * Every option any verb has; those a verb lacks keep their default. Strings point into argv.
+ * Every option any verb has; those a verb lacks keep their default. Strings live as long as the
+ * invocation.
  * A number comes with have_<name> where "not given" differs from every value.
  */
 struct options {
@@ -188,6 +189,7 @@ struct invocation {
     enum verb verb;
     struct options opt;
     GPtrArray *operands;        /* of const char *, what is left after the options, in order */
+    GPtrArray *strings;         /* of char *: owned text that options point to */
     struct secret_set *secrets; /* from --object; never NULL */
     const char *trace;          /* the last -T/--trace SPEC before the subcommand, or NULL */
 };
@@ -205,7 +207,7 @@ struct invocation {
 gboolean argv_parse(int argc, char **argv, struct invocation *out, int *exit_status);
 
 /*
- * Frees what *inv owns. Not the strings, which belong to argv or live until the process ends.
+ * Frees what *inv owns.
  */
 void invocation_clear(struct invocation *inv);
 

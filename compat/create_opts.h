@@ -16,31 +16,8 @@
 #include <stdint.h>
 
 #include "compat/argv.h"
+#include "compat/driver.h"
 #include "compat/keyval.h"
-
-/* A format or protocol driver, as far as option strings can tell. */
-struct driver {
-    const char *name;
-    const struct keyval_def *const *defs; /* creation options, NULL-terminated; NULL: none */
-    gboolean can_create;
-    gboolean is_protocol;
-    gboolean has_backing;                       /* has backing_file and backing_fmt */
-    const struct keyval_def *const *amend_defs; /* amend options; NULL: cannot be amended */
-};
-
-/*
- * Finds a driver by the name -f and -O take ("qcow2", "raw", "file", ...).
- *
- * returns: NULL when no driver has that name
- */
-const struct driver *driver_find(const char *name);
-
-/*
- * Finds the protocol of a creation target from its name ("nbd:...", a plain path is "file").
- *
- * returns: NULL with *error "Unknown protocol 'x'"
- */
-const struct driver *driver_of_target(const char *filename, GError **error);
 
 /* What the command line asked for; every string borrowed. */
 struct create_request {
@@ -51,6 +28,7 @@ struct create_request {
     const char *backing_fmt;  /* -F, or NULL */
     gboolean have_size;       /* the SIZE operand */
     uint64_t size_bytes;
+    unsigned nr_sources; /* convert */
 };
 
 struct create_opts;
@@ -66,13 +44,13 @@ struct create_opts;
 struct create_opts *create_opts_new(const struct create_request *request, GError **error);
 
 /*
- * The same for `convert -O FMT -o ...`, whose order and words differ: keys are checked against the
- * tables, then -B and -F are set over them, no size is wanted.
+ * The same for `convert -O FMT -o ...`, after the sources are open: keys are checked against the
+ * tables, then -B and -F are set over them; a missing backing format has convert's words.
  */
 struct create_opts *create_opts_new_convert(const struct create_request *request, GError **error);
 
 /*
- * The same for `measure -O FMT -o ...`: the format's table alone.
+ * The same for `measure -O FMT -o ...`, whose target is never opened: filename is not used.
  */
 struct create_opts *create_opts_new_measure(const struct create_request *request, GError **error);
 
@@ -80,6 +58,12 @@ void create_opts_free(struct create_opts *opts);
 
 const struct driver *create_opts_format(const struct create_opts *opts);
 const struct driver *create_opts_protocol(const struct create_opts *opts);
+
+/*
+ * `convert -c`: refuses a format without compression, and compression together with preallocation
+ * or encryption.
+ */
+gboolean create_opts_check_compress(const struct create_opts *opts, GError **error);
 
 /* NULL when there is none. */
 const char *create_opts_backing_file(const struct create_opts *opts);
@@ -99,6 +83,9 @@ const struct keyval_slot *create_opts_slot(const struct create_opts *opts, const
  * "Formatting 'NAME', fmt=FMT key=value ..." without the newline; newly allocated.
  */
 char *create_opts_formatting_line(const struct create_opts *opts);
+
+/* A preallocation word: off, metadata, falloc or full. FALSE for any other. */
+gboolean prealloc_parse(const char *word, enum prealloc_mode *out);
 
 /* Options of the file that holds the image: raw's own and every format's protocol part. */
 struct create_file {
@@ -141,7 +128,7 @@ struct create_qcow2 {
 gboolean create_opts_file(const struct create_opts *opts, struct create_file *out, GError **error);
 
 /*
- * Decodes the values of a qcow2 target.
+ * Decodes the values of a qcow2 target. Stock complains about them after it has created the file.
  *
  * out:     strings in it belong to opts
  * returns: FALSE with *error in the words of create (and convert), or of measure for options made

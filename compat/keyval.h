@@ -35,6 +35,9 @@ struct keyval *keyval_parse(const char *text, const char *implied_key);
 
 void keyval_free(struct keyval *kv);
 
+/* Appends a pair; value may be NULL, for values that are no text. */
+void keyval_add(struct keyval *kv, const char *key, const char *value);
+
 /* Gives the value of the last pair with that key, or NULL. */
 const char *keyval_get(const struct keyval *kv, const char *key);
 
@@ -82,6 +85,15 @@ struct keyval_slot {
     const char *text; /* as typed, or the default, or NULL */
     uint64_t number;  /* KEYVAL_SIZE, KEYVAL_NUMBER (two's complement), KEYVAL_BOOL (0 or 1) */
 };
+
+/*
+ * Sets the slots from the pairs of an option string, in order; the key `id` is passed over.
+ *
+ * in:      kv stays alive as long as the slots, which borrow its values
+ * returns: as keyval_set, for the first pair that does not fit
+ */
+gboolean keyval_apply(struct keyval_slot *slots, size_t nr, const struct keyval *kv,
+                      GError **error);
 
 /*
  * Sets one key of a table's slots.

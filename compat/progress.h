@@ -29,6 +29,9 @@ void progress_begin(gboolean enabled, double min_step_percent);
  */
 void progress_update(uint64_t done, uint64_t total);
 
+/* Prints 100.00 once more, as convert does when all is written and closed. */
+void progress_complete(void);
+
 /* Ends the line. */
 void progress_end(void);
 

@@ -35,6 +35,13 @@ void secret_set_free(struct secret_set *set);
 gboolean secret_set_add(struct secret_set *set, const char *definition, GError **error);
 
 /*
+ * Prints what `--object help` or `--object TYPE,help` prints (to stdout).
+ *
+ * returns: FALSE, with nothing printed, when the definition does not ask for help
+ */
+gboolean secret_print_help(const char *definition);
+
+/*
  * Finds a secret.
  *
  * returns: the secret, owned by the set, or NULL with *error "No secret with id 'ID'"

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A recursive-descent parser over the tokens of one value.
+ *
+ * Stock collects tokens until brackets balance and only then parses them, so a character that is no
+ * token wins over any mistake of grammar before it.
+ */
+#include "compat/json_parse.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compat/json_lex.h"
+#include "compat/profile.h"
+#include "compat/utf8.h"
+#include "compat/wording.h"
+
+#define MAX_DEPTH 1024
+
+struct parser {
+    const struct json_token *token; /* the next one; the last is TOKEN_END */
+    GError *error;
+};
+
+/* ---- nodes ---- */
+
+static void node_free(void *data)
+{
+    json_node_free(data);
+}
+
+static struct json_node *node_new(enum json_kind kind)
+{
+    struct json_node *node = g_new0(struct json_node, 1);
+
+    node->kind = kind;
+    if (kind == JSON_LIST || kind == JSON_OBJECT) {
+        node->items = g_ptr_array_new_with_free_func(node_free);
+    }
+    if (kind == JSON_OBJECT) {
+        node->keys = g_ptr_array_new_with_free_func(g_free);
+    }
+    return node;
+}
+
+void json_node_free(struct json_node *node)
+{
+    if (node == NULL) {
+        return;
+    }
+    g_clear_pointer(&node->items, g_ptr_array_unref);
+    g_clear_pointer(&node->keys, g_ptr_array_unref);
+    g_free(node->text);
+    g_free(node);
+}
+
+/* ---- errors ---- */
+
+static void set_parse_error(GError **error, const struct json_token *token, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+
+static void set_parse_error(GError **error, const struct json_token *token, const char *format, ...)
+{
+    g_autofree char *what = NULL;
+    g_autofree char *position = NULL;
+    va_list args;
+
+    va_start(args, format);
+    what = g_strdup_vprintf(format, args);
+    va_end(args);
+    position = profile_get()->json_position ? g_strdup_printf("%u:%u: ", token->line, token->column)
+                                            : g_strdup("");
+    g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "%sJSON parse error, %s", position, what);
+}
+
+static void set_end_error(GError **error, const struct json_token *token)
+{
+    set_parse_error(error, token, "%s",
+                    profile_get()->json_position ? "premature end of input" : "premature EOI");
+}
+
+/* ---- strings ---- */
+
+static int hex4(const char *text, size_t len)
+{
+    int value = 0;
+
+    if (len < 4) {
+        return -1;
+    }
+    for (size_t i = 0; i < 4; i++) {
+        int digit = g_ascii_xdigit_value(text[i]);
+
+        if (digit < 0) {
+            return -1;
+        }
+        value = value << 4 | digit;
+    }
+    return value;
+}
+
+static void append_character(GString *out, int c)
+{
+    if (c == 0) {
+        g_string_append(out, "\xc0\x80"); /* the string stays NUL-terminated */
+    } else {
+        g_string_append_unichar(out, (gunichar)c);
+    }
+}
+
+/*
+ * Decodes \uXXXX, or a pair of them, behind the `\u`.
+ *
+ * in:      len bytes up to and including the closing quote
+ * returns: the bytes taken, 0 with *error
+ */
+static size_t decode_unicode(const char *text, size_t len, const struct json_token *token,
+                             GString *out, GError **error)
+{
+    int c = hex4(text, len), low;
+    size_t used = 4;
+
+    if (c >= 0xd800 && c <= 0xdbff && len > 10 && text[4] == '\\' && text[5] == 'u') {
+        low = hex4(text + 6, len - 6);
+        if (low >= 0xdc00 && low <= 0xdfff) {
+            c = 0x10000 + ((c & 0x3ff) << 10) + (low & 0x3ff);
+            used = 10;
+        }
+    }
+    if (!utf8_valid_character(c)) {
+        set_parse_error(error, token, "\\u%.*s is not a valid Unicode character", (int)MIN(len, 4),
+                        text);
+        return 0;
+    }
+    append_character(out, c);
+    return used;
+}
+
+/* Decodes what follows a backslash. Returns the bytes taken, 0 with *error. */
+static size_t decode_escape(const char *text, size_t len, const struct json_token *token,
+                            GString *out, GError **error)
+{
+    static const char letters[] = "\"'\\/bfnrt", characters[] = "\"'\\/\b\f\n\r\t";
+    const char *at = strchr(letters, text[0]);
+    size_t used;
+
+    if (text[0] == 'u') {
+        used = decode_unicode(text + 1, len - 1, token, out, error);
+        return used > 0 ? used + 1 : 0;
+    }
+    if (at == NULL) {
+        set_parse_error(error, token, "invalid escape sequence in string");
+        return 0;
+    }
+    g_string_append_c(out, characters[at - letters]);
+    return 1;
+}
+
+static char *decode_string(const struct json_token *token, GError **error)
+{
+    GString *out = g_string_new(NULL);
+    const char *at = token->text + 1, *end = token->text + token->len - 1;
+
+    while (at < end) {
+        size_t used;
+
+        if (*at == '\\') {
+            used = decode_escape(at + 1, (size_t)(end - at), token, out, error);
+            at += used > 0;
+        } else if (utf8_decode(at, (size_t)(end - at), &used) < 0) {
+            set_parse_error(error, token, "invalid UTF-8 sequence in string");
+            used = 0;
+        } else {
+            g_string_append_len(out, at, (gssize)used);
+        }
+        if (used == 0) {
+            g_string_free(out, TRUE);
+            return NULL;
+        }
+        at += used;
+    }
+    return g_string_free(out, FALSE);
+}
+
+/* ---- values ---- */
+
+static struct json_node *parse_value(struct parser *parser);
+
+static gboolean at_punctuation(const struct parser *parser, char c)
+{
+    return parser->token->kind == TOKEN_PUNCTUATION && *parser->token->text == c;
+}
+
+static gboolean take_punctuation(struct parser *parser, char c)
+{
+    if (!at_punctuation(parser, c)) {
+        return FALSE;
+    }
+    parser->token++;
+    return TRUE;
+}
+
+/* Demands a character between or behind things; `what` is said when another token is there. */
+static gboolean expect(struct parser *parser, char c, const char *what)
+{
+    if (take_punctuation(parser, c)) {
+        return TRUE;
+    }
+    if (parser->token->kind == TOKEN_END) {
+        set_end_error(&parser->error, parser->token);
+    } else {
+        set_parse_error(&parser->error, parser->token, "%s", what);
+    }
+    return FALSE;
+}
+
+static gboolean has_key(const struct json_node *object, const char *key)
+{
+    for (guint i = 0; i < object->keys->len; i++) {
+        if (strcmp(g_ptr_array_index(object->keys, i), key) == 0) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+static gboolean parse_pair(struct parser *parser, struct json_node *object)
+{
+    const struct json_token *start = parser->token;
+    struct json_node *key = parse_value(parser), *value;
+
+    if (key == NULL) {
+        return FALSE;
+    }
+    if (key->kind != JSON_STRING) {
+        set_parse_error(&parser->error, start, "key is not a string in object");
+    } else if (expect(parser, ':', "missing : in object pair")) {
+        value = parse_value(parser);
+        if (value != NULL && has_key(object, key->text)) {
+            set_parse_error(&parser->error, start, "duplicate key");
+            json_node_free(value);
+        } else if (value != NULL) {
+            g_ptr_array_add(object->keys, g_steal_pointer(&key->text));
+            g_ptr_array_add(object->items, value);
+        }
+    }
+    json_node_free(key);
+    return parser->error == NULL;
+}
+
+static gboolean parse_item(struct parser *parser, struct json_node *list)
+{
+    struct json_node *item = parse_value(parser);
+
+    if (item == NULL) {
+        return FALSE;
+    }
+    g_ptr_array_add(list->items, item);
+    return TRUE;
+}
+
+/* Parses the inside of an object or list behind its opening bracket. */
+static struct json_node *parse_container(struct parser *parser, enum json_kind kind)
+{
+    const char close = kind == JSON_OBJECT ? '}' : ']';
+    gboolean (*parse_one)(struct parser *, struct json_node *) =
+        kind == JSON_OBJECT ? parse_pair : parse_item;
+    struct json_node *node = node_new(kind);
+
+    if (take_punctuation(parser, close)) {
+        return node;
+    }
+    while (parse_one(parser, node)) {
+        if (take_punctuation(parser, close)) {
+            return node;
+        }
+        if (!expect(parser, ',',
+                    kind == JSON_OBJECT ? "expected separator in dict"
+                                        : "expected separator in list")) {
+            break;
+        }
+    }
+    json_node_free(node);
+    return NULL;
+}
+
+static gboolean token_is(const struct json_token *token, const char *word)
+{
+    return token->len == strlen(word) && memcmp(token->text, word, token->len) == 0;
+}
+
+static struct json_node *parse_keyword(struct parser *parser)
+{
+    const struct json_token *token = parser->token++;
+    struct json_node *node;
+
+    if (token_is(token, "null")) {
+        return node_new(JSON_NULL);
+    }
+    if (!token_is(token, "true") && !token_is(token, "false")) {
+        set_parse_error(&parser->error, token, "invalid keyword '%.*s'", (int)token->len,
+                        token->text);
+        return NULL;
+    }
+    node = node_new(JSON_BOOL);
+    node->truth = token_is(token, "true");
+    return node;
+}
+
+/* A number as qemu would print it again: an integer where it fits, else a double. */
+static char *canonical_number(const char *text)
+{
+    char digits[G_ASCII_DTOSTR_BUF_SIZE];
+
+    if (strpbrk(text, ".eE") == NULL) {
+        errno = 0;
+        if (*text == '-') {
+            gint64 value = g_ascii_strtoll(text, NULL, 10);
+
+            if (errno == 0) {
+                return g_strdup_printf("%" G_GINT64_FORMAT, value);
+            }
+        } else {
+            guint64 value = g_ascii_strtoull(text, NULL, 10);
+
+            if (errno == 0) {
+                return g_strdup_printf("%" G_GUINT64_FORMAT, value);
+            }
+        }
+    }
+    g_ascii_formatd(digits, sizeof(digits), "%.17g", g_ascii_strtod(text, NULL));
+    return g_strdup(digits);
+}
+
+static struct json_node *parse_number(struct parser *parser)
+{
+    const struct json_token *token = parser->token++;
+    g_autofree char *text = g_strndup(token->text, token->len);
+    struct json_node *node = node_new(JSON_NUMBER);
+
+    node->text = canonical_number(text);
+    return node;
+}
+
+static struct json_node *parse_string(struct parser *parser)
+{
+    const struct json_token *token = parser->token++;
+    char *text = decode_string(token, &parser->error);
+    struct json_node *node;
+
+    if (text == NULL) {
+        return NULL;
+    }
+    node = node_new(JSON_STRING);
+    node->text = text;
+    return node;
+}
+
+static struct json_node *parse_value(struct parser *parser)
+{
+    const struct json_token *token = parser->token;
+
+    switch (token->kind) {
+    case TOKEN_KEYWORD:
+        return parse_keyword(parser);
+    case TOKEN_NUMBER:
+        return parse_number(parser);
+    case TOKEN_STRING:
+        return parse_string(parser);
+    case TOKEN_PUNCTUATION:
+        if (take_punctuation(parser, '{')) {
+            return parse_container(parser, JSON_OBJECT);
+        }
+        if (take_punctuation(parser, '[')) {
+            return parse_container(parser, JSON_LIST);
+        }
+        break;
+    case TOKEN_END:
+        set_end_error(&parser->error, token);
+        return NULL;
+    case TOKEN_STRAY: /* never collected */
+        break;
+    }
+    set_parse_error(&parser->error, token, "expecting value");
+    return NULL;
+}
+
+/* ---- collecting ---- */
+
+/* Follows the brackets; FALSE when the value is complete. */
+static gboolean count_brackets(const struct json_token *token, int *braces, int *brackets)
+{
+    if (token->kind == TOKEN_PUNCTUATION) {
+        *braces += (*token->text == '{') - (*token->text == '}');
+        *brackets += (*token->text == '[') - (*token->text == ']');
+    }
+    return *braces >= 0 && *brackets >= 0 && (*braces > 0 || *brackets > 0);
+}
+
+/*
+ * Collects the tokens of one value, with TOKEN_END behind them.
+ *
+ * returns: FALSE with *error for text that is no token, or nested too deeply
+ */
+static gboolean collect(struct json_lexer *lexer, GArray *tokens, GError **error)
+{
+    int braces = 0, brackets = 0;
+    struct json_token token;
+
+    do {
+        token = json_lexer_next(lexer);
+        if (token.kind == TOKEN_STRAY) {
+            set_parse_error(error, &token, "stray '%.*s'", (int)token.len, token.text);
+            return FALSE;
+        }
+        g_array_append_val(tokens, token);
+        if (token.kind == TOKEN_END) {
+            return TRUE;
+        }
+        if (braces + brackets > MAX_DEPTH) {
+            g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                                "JSON nesting depth limit exceeded");
+            return FALSE;
+        }
+    } while (count_brackets(&token, &braces, &brackets));
+
+    token = (struct json_token){
+        .kind = TOKEN_END, .text = lexer->at, .line = lexer->line, .column = lexer->column};
+    g_array_append_val(tokens, token);
+    return TRUE;
+}
+
+struct json_node *json_parse(const char *text, GError **error)
+{
+    g_autoptr(GArray) tokens = g_array_new(FALSE, FALSE, sizeof(struct json_token));
+    struct json_node *node;
+    struct parser parser;
+    struct json_lexer lexer;
+
+    json_lexer_init(&lexer, text);
+    if (!collect(&lexer, tokens, error)) {
+        return NULL;
+    }
+    parser = (struct parser){.token = (const struct json_token *)(void *)tokens->data};
+    if (parser.token->kind == TOKEN_END) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Expecting a JSON value");
+        return NULL;
+    }
+    node = parse_value(&parser);
+    if (node == NULL) {
+        g_propagate_error(error, parser.error);
+        return NULL;
+    }
+    if (json_lexer_next(&lexer).kind != TOKEN_END) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                            "Expecting at most one JSON value");
+        json_node_free(node);
+        return NULL;
+    }
+    return node;
+}
