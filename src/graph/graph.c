@@ -4,8 +4,10 @@
  */
 #include "src/graph/graph.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "compat/wording.h"
 #include "src/graph/image.h"
 #include "src/graph/paths.h"
 
@@ -205,4 +207,21 @@ gboolean image_has_snapshots(const struct image *image)
 gboolean image_is_encrypted(const struct image *image)
 {
     return image->open.encrypted;
+}
+
+int image_report_damage(const GError *error)
+{
+    int saved_errno = endpoint_errno(error);
+
+    if (saved_errno != 0) {
+        return saved_errno;
+    }
+    if (error->domain == CELL_ERROR) {
+        report_gerror(error);
+        return EIO;
+    }
+    if (g_str_has_prefix(error->message, "qcow2: ")) {
+        report_line("%s", error->message);
+    }
+    return wire_error_errno(error);
 }

@@ -111,4 +111,13 @@ void extents_free(struct extents *it);
 typedef struct extents Extents; /* for g_autoptr, which wants one word */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Extents, extents_free)
 
+/*
+ * Says on stderr what stock says by itself when an image turns out to be damaged while it is in use
+ * ("qcow2: Image is corrupt: ..."), and what only a cell can fail with (crash, timeout). The
+ * command's own line ("Could not read file metadata: <strerror>") follows from the caller.
+ *
+ * returns: the errno for that line
+ */
+int image_report_damage(const GError *error);
+
 #endif

@@ -4,14 +4,18 @@
  */
 #include "src/wire/decode.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "compat/wording.h"
 #include "guest/abi/error.h"
 #include "src/sandbox/sandbox.h"
 
-#define ERROR_CODE_BASE 0x10000 /* a GError's code for enum guest_err, clear of enum compat_error  \
-                                 */
+/* A GError's code for enum guest_err, clear of enum compat_error; above it the errno, if any. */
+#define ERROR_CODE_BASE   0x10000
+#define ERROR_CODE_MASK   0xffff
+#define ERROR_ERRNO_SHIFT 20
+#define ERRNO_MAX         1023
 
 gboolean wire_refuse(GError **out, const char *what)
 {
@@ -43,7 +47,10 @@ gboolean wire_check_error(const Abi__Error *error, const char *name, GError **ou
     detail.span = error->text.data;
     detail.span_len = error->text.len;
     sentence = wording_cell_sentence(error->code, &detail, name);
-    g_set_error_literal(out, COMPAT_ERROR, ERROR_CODE_BASE + (int)error->code, sentence);
+    g_set_error_literal(out, COMPAT_ERROR, ERROR_CODE_BASE | (int)error->code, sentence);
+    if (out != NULL && error->code == GUEST_ERR_IO && detail.number[0] <= ERRNO_MAX) {
+        (*out)->code |= (int)detail.number[0] << ERROR_ERRNO_SHIFT;
+    }
     return FALSE;
 }
 
@@ -52,7 +59,31 @@ uint32_t wire_error_code(const GError *error)
     if (error == NULL || error->domain != COMPAT_ERROR || error->code < ERROR_CODE_BASE) {
         return 0;
     }
-    return (uint32_t)(error->code - ERROR_CODE_BASE);
+    return (uint32_t)error->code & ERROR_CODE_MASK;
+}
+
+int wire_error_errno(const GError *error)
+{
+    uint32_t code = wire_error_code(error);
+    int saved_errno = code != 0 ? error->code >> ERROR_ERRNO_SHIFT : 0;
+
+    if (saved_errno != 0) {
+        return saved_errno;
+    }
+    switch (code) {
+    case GUEST_ERR_NO_MEMORY:
+        return ENOMEM;
+    case GUEST_ERR_NOT_SUPPORTED:
+    case GUEST_ERR_FORMAT_NOT_BUILT:
+        return ENOTSUP;
+    case GUEST_ERR_INVALID:
+    case GUEST_ERR_BAD_REQUEST:
+        return EINVAL;
+    case GUEST_ERR_FILE_TOO_LARGE:
+        return EFBIG;
+    default:
+        return EIO;
+    }
 }
 
 gboolean wire_is_word(const char *text)

@@ -48,6 +48,9 @@ gboolean wire_check_error(const Abi__Error *error, const char *name, GError **ou
 /* The code behind an error that wire_check_error set, 0 for any other error. */
 uint32_t wire_error_code(const GError *error);
 
+/* The errno by which stock would name the failure; EIO when nothing says better. */
+int wire_error_errno(const GError *error);
+
 /*
  * Checks a format or protocol name: 1 .. WIRE_FORMAT_MAX characters of a-z, 0-9, '-', '_', '+'.
  */

@@ -102,7 +102,7 @@ static gboolean decode_qcow2(const Abi__Qcow2Info *qcow2, struct qcow2_info *out
         out->have_data_file_raw = TRUE;
         out->data_file_raw = qcow2->data_file_raw != 0;
     }
-    return !qcow2->has_bitmaps || decode_bitmaps(qcow2, out, error);
+    return qcow2->n_bitmap == 0 || decode_bitmaps(qcow2, out, error);
 }
 
 gboolean wire_decode_info(const Abi__InfoReply *reply, struct image_info *info, GError **error)

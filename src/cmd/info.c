@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `info`: what one image is, or each image of a chain.
+ *
+ * Only the image itself is opened. With --backing-chain each backing file is opened as an image of
+ * its own, so that the error about a missing one names it alone; nothing is printed until all were
+ * found.
+ */
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "compat/exit_status.h"
+#include "compat/human.h"
+#include "compat/json.h"
+#include "compat/profile.h"
+#include "compat/wording.h"
+#include "src/cmd/cmd.h"
+#include "src/graph/graph.h"
+#include "src/wire/decode.h"
+
+#define SECTOR 512u
+
+/* ---- from an opened image to what is shown ---- */
+
+static uint64_t whole_sectors(uint64_t bytes)
+{
+    return (bytes + SECTOR - 1) / SECTOR * SECTOR;
+}
+
+static void add_limits(struct image_info *info, struct endpoint *endpoint, uint64_t cluster_size)
+{
+    struct limits_info *limits = info->limits = g_new0(struct limits_info, 1);
+
+    limits->request_alignment = endpoint_alignment(endpoint);
+    limits->min_mem_alignment = endpoint_alignment(endpoint);
+    limits->opt_mem_alignment = 4096;
+    limits->max_iov = 1024;
+    limits->write_zeroes_alignment = cluster_size;
+    limits->discard_alignment = cluster_size;
+}
+
+/* XFS keeps a hint for the size of extents with each file. */
+static void add_extent_size_hint(struct specific *specific, struct endpoint *endpoint)
+{
+    struct fsxattr attr;
+    int fd = endpoint_fd(endpoint);
+
+    if (fd >= 0 && ioctl(fd, FS_IOC_FSGETXATTR, &attr) == 0 && attr.fsx_extsize > 0) {
+        specific->have_extent_size_hint = TRUE;
+        specific->extent_size_hint_bytes = attr.fsx_extsize;
+    }
+}
+
+static void describe_file(struct image_info *info, struct endpoint *endpoint,
+                          const struct options *opt)
+{
+    info->virtual_size_bytes = whole_sectors(endpoint_size(endpoint));
+    info->have_actual_size = endpoint_allocated(endpoint, &info->actual_size_bytes);
+    info->have_dirty_flag = TRUE;
+    if (profile_get()->info_children && endpoint_fd(endpoint) >= 0) {
+        info->specific.kind = SPECIFIC_FILE;
+        add_extent_size_hint(&info->specific, endpoint);
+    }
+    if (opt->limits) {
+        add_limits(info, endpoint, 0);
+    }
+}
+
+static void add_file_child(struct image_info *info, struct image *image, const struct options *opt)
+{
+    uint64_t ignored = 0;
+    struct endpoint *endpoint = endpoint_unslice(image_endpoint(image), &ignored);
+    struct image_info *child = image_info_new();
+
+    child->filename = g_strdup(endpoint_path(endpoint));
+    child->format = g_strdup(endpoint_protocol(endpoint));
+    describe_file(child, endpoint, opt);
+    image_info_add_child(info, "file", child);
+}
+
+/* Asks the cell for what only it can know. */
+static gboolean ask_cell(struct image *image, struct image_info *info, GError **error)
+{
+    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
+    ProtobufCMessage *reply;
+    gboolean ok;
+
+    request.node = image_node(image);
+    if (!cell_call(image_cell(image), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
+                   &abi__info_reply__descriptor, &reply, error)) {
+        return FALSE;
+    }
+    ok = wire_decode_info((const Abi__InfoReply *)reply, info, error);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return ok;
+}
+
+static gboolean is_protocol(struct image *image)
+{
+    return strcmp(image_format(image), endpoint_protocol(image_endpoint(image))) == 0;
+}
+
+static struct image_info *describe(struct image *image, const struct options *opt, GError **error)
+{
+    struct image_info *info = image_info_new();
+    struct endpoint *endpoint = image_endpoint(image);
+
+    info->filename = g_strdup(image_filename(image));
+    info->format = g_strdup(image_format(image));
+    if (is_protocol(image)) {
+        describe_file(info, endpoint, opt);
+        return info;
+    }
+    info->have_actual_size = endpoint_allocated(endpoint, &info->actual_size_bytes);
+    info->have_dirty_flag = TRUE;
+    info->virtual_size_bytes = image_virtual_size(image);
+    if (image_cell(image) != NULL && !ask_cell(image, info, error)) {
+        image_info_free(info);
+        return NULL;
+    }
+    if (info->backing_filename != NULL) {
+        info->full_backing_filename = image_backing_path(image);
+    }
+    if (opt->limits) {
+        add_limits(info, endpoint, info->cluster_size_bytes);
+    }
+    if (profile_get()->info_children) {
+        add_file_child(info, image, opt);
+    }
+    return info;
+}
+
+/* ---- the chain ---- */
+
+static void report_open_failure(GError *error, const char *name)
+{
+    wording_prefix_open(&error, name);
+    report_gerror(error);
+    g_error_free(error);
+}
+
+static void free_info(gpointer info)
+{
+    image_info_free(info);
+}
+
+/* Opens the next image of the chain; *out_name is the name for messages. */
+static struct image *open_next(struct image *previous, const struct image_open_options *options,
+                               GHashTable *seen, char **out_name)
+{
+    GError *error = NULL;
+    struct image *image;
+
+    *out_name = previous != NULL ? image_backing_path(previous) : g_strdup(options->filename);
+    if (!g_hash_table_add(seen, g_strdup(*out_name))) {
+        report_error("Backing file '%s' creates an infinite loop.", *out_name);
+        return NULL;
+    }
+    image = previous != NULL ? image_open_backing(previous, options, &error)
+                             : image_open(options, &error);
+    if (image == NULL) {
+        report_open_failure(error, *out_name);
+    }
+    return image;
+}
+
+/* Fills `infos`; FALSE when something failed and was reported. */
+static gboolean collect(const struct options *opt, const struct image_open_options *options,
+                        GPtrArray *infos)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    struct image *image = NULL;
+    gboolean ok = TRUE;
+
+    do {
+        g_autofree char *name = NULL;
+        struct image *next = open_next(image, options, seen, &name);
+        struct image_info *info = NULL;
+        GError *error = NULL;
+
+        image_free(image);
+        image = next;
+        if (image != NULL) {
+            info = describe(image, opt, &error);
+        }
+        if (error != NULL) {
+            report_open_failure(error, name);
+        }
+        ok = info != NULL;
+        if (ok) {
+            g_ptr_array_add(infos, info);
+        }
+    } while (ok && opt->backing_chain && image_backing_name(image) != NULL);
+    image_free(image);
+    return ok;
+}
+
+int cmd_info(const struct invocation *inv)
+{
+    const struct options *opt = &inv->opt;
+    g_autoptr(GPtrArray) infos = g_ptr_array_new_with_free_func(free_info);
+    struct image_open_options options = {
+        .filename = g_ptr_array_index(inv->operands, 0),
+        .image_opts = opt->image_opts,
+        .format = opt->format,
+        .force_share = opt->force_share,
+        .no_io = TRUE,
+        .cache = opt->cache_mode,
+    };
+
+    if (!collect(opt, &options, infos)) {
+        return EXIT_STATUS_ERROR;
+    }
+    if (opt->output == OUTPUT_JSON) {
+        json_info(stdout, (struct image_info **)infos->pdata, infos->len, opt->backing_chain);
+    } else {
+        human_info(stdout, (struct image_info **)infos->pdata, infos->len);
+    }
+    return EXIT_STATUS_OK;
+}

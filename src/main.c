@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From argv to a verb. Nothing is set up here that a verb may not need: cells, threads and
+ * libraries come with their first use.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compat/argv.h"
+#include "compat/exit_status.h"
+#include "compat/profile.h"
+#include "compat/wording.h"
+#include "compat/wording_qcow2.h"
+#include "src/cmd/cmd.h"
+#include "src/config.h"
+#include "src/sandbox/sandbox.h"
+
+typedef int (*verb_fn)(const struct invocation *inv);
+
+/* Weak, so that a verb whose file is not there yet is a NULL here and not a link error. */
+#pragma weak cmd_check
+#pragma weak cmd_compare
+#pragma weak cmd_convert
+#pragma weak cmd_create
+#pragma weak cmd_measure
+#pragma weak cmd_resize
+
+static verb_fn find_verb(enum verb verb)
+{
+    switch (verb) {
+    case VERB_CHECK:
+        return cmd_check;
+    case VERB_COMPARE:
+        return cmd_compare;
+    case VERB_CONVERT:
+        return cmd_convert;
+    case VERB_CREATE:
+        return cmd_create;
+    case VERB_INFO:
+        return cmd_info;
+    case VERB_MAP:
+        return cmd_map;
+    case VERB_MEASURE:
+        return cmd_measure;
+    case VERB_RESIZE:
+        return cmd_resize;
+    default:
+        return NULL;
+    }
+}
+
+/* An image must never become descriptor 0, 1 or 2, where a message could be written into it. */
+static gboolean occupy_standard_descriptors(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd < 0) {
+        return FALSE;
+    }
+    close(fd);
+    return TRUE;
+}
+
+static gboolean set_up(GError **error)
+{
+    const char *trace;
+
+    wording_register_qcow2();
+    if (!config_load(error)) {
+        return FALSE;
+    }
+    if (!profile_select(g_getenv("INSTAR_QEMU_PROFILE"), error)) {
+        return FALSE;
+    }
+    trace = g_getenv("INSTAR_TRACE");
+    cell_trace_at_exit(trace != NULL && strcmp(trace, "cell") == 0);
+    return TRUE;
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    struct invocation inv = {0};
+    int status = EXIT_STATUS_ERROR;
+    verb_fn run;
+
+    report_set_program(argc > 0 ? argv[0] : NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (!occupy_standard_descriptors()) {
+        return EXIT_STATUS_ERROR;
+    }
+    if (!set_up(&error)) {
+        report_gerror(error);
+        return EXIT_STATUS_ERROR;
+    }
+    if (!argv_parse(argc, argv, &inv, &status)) {
+        return status;
+    }
+    run = find_verb(inv.verb);
+    if (run == NULL) {
+        report_error("The '%s' command is not built yet in instar", verb_name(inv.verb));
+        status = EXIT_STATUS_ERROR;
+    } else {
+        status = run(&inv);
+    }
+    invocation_clear(&inv);
+    return status;
+}
