@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "src/plan/create_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "compat/wording.h"
+
+#define DEVICE_PREFIX "host_device:"
+#define FILE_PREFIX   "file:"
+#define ZERO_BYTES    (1u << 20)
+
+const char *create_file_path(const char *name)
+{
+    if (g_str_has_prefix(name, FILE_PREFIX))
+        return name + strlen(FILE_PREFIX);
+    if (g_str_has_prefix(name, DEVICE_PREFIX))
+        return name + strlen(DEVICE_PREFIX);
+    return name;
+}
+
+static unsigned kind_flags(const char *name)
+{
+    return g_str_has_prefix(name, DEVICE_PREFIX) ? ENDPOINT_ONLY_DEVICE : 0;
+}
+
+/* Wishes to the file system; where it has no such thing, stock says nothing either. */
+static void set_attributes(int fd, const struct create_file *options)
+{
+    int flags;
+    if (options->nocow && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+        flags |= FS_NOCOW_FL;
+        (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+    }
+    if (options->extent_size_hint_bytes) {
+        struct fsxattr attributes;
+        if (ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0) {
+            attributes.fsx_xflags |= FS_XFLAG_EXTSIZE;
+            attributes.fsx_extsize = (uint32_t)options->extent_size_hint_bytes;
+            (void)ioctl(fd, FS_IOC_FSSETXATTR, &attributes);
+        }
+    }
+}
+
+struct endpoint *create_file_open(const char *name, const struct create_file *options,
+                                  gboolean no_flush, gboolean *out_made, GError **error)
+{
+    const char *path = create_file_path(name);
+    struct cache_mode cache = no_flush ? CACHE_UNSAFE : CACHE_WRITEBACK;
+    gboolean existed = access(path, F_OK) == 0;
+
+    struct endpoint *endpoint =
+        endpoint_open(AT_FDCWD, path, FALSE, ENDPOINT_CREATE | kind_flags(name), &cache, error);
+    if (endpoint == NULL)
+        return NULL;
+    if (strcmp(endpoint_protocol(endpoint), "file") == 0 && endpoint_fd(endpoint) >= 0)
+        set_attributes(endpoint_fd(endpoint), options);
+    *out_made = !existed;
+    return endpoint;
+}
+
+static gboolean is_device(const struct endpoint *endpoint)
+{
+    return strcmp(endpoint_protocol(endpoint), "file") != 0;
+}
+
+static gboolean fail(GError **error, const char *format, const char *sentence, int number)
+{
+    if (number == EFBIG)
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM,
+                    "The image size is too large for file format '%s'", format);
+    else
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "%s: %s", sentence,
+                    g_strerror(number));
+    return FALSE;
+}
+
+static int write_zeros(struct endpoint *endpoint, uint64_t offset, uint64_t len)
+{
+    g_autofree uint8_t *zeros = g_malloc0(ZERO_BYTES);
+    int err = 0;
+    while (len != 0 && err == 0) {
+        size_t n = (size_t)MIN(len, ZERO_BYTES);
+        err = endpoint_pwrite(endpoint, offset, zeros, n);
+        offset += n;
+        len -= n;
+    }
+    return err;
+}
+
+/* A device has its size; what an older image left in its first sector must not be found again. */
+static gboolean resize_device(struct endpoint *endpoint, uint64_t size_bytes, const char *format,
+                              GError **error)
+{
+    uint64_t capacity = endpoint_size(endpoint);
+    if (size_bytes > capacity) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Cannot grow device files");
+        return FALSE;
+    }
+    int err = write_zeros(endpoint, 0, MIN(capacity, 512));
+    return err == 0 ||
+           fail(error, format, "Failed to clear the new image's first sector", err);
+}
+
+gboolean create_file_resize(struct endpoint *endpoint, uint64_t size_bytes,
+                            enum prealloc_mode preallocation, const char *format, GError **error)
+{
+    if (is_device(endpoint))
+        return resize_device(endpoint, size_bytes, format, error);
+    uint64_t old = endpoint_size(endpoint);
+    int err = 0;
+    if (preallocation == PREALLOC_FALLOC && size_bytes > old) {
+        err = endpoint_allocate(endpoint, old, size_bytes - old);
+        if (err)
+            return fail(error, format, "Could not preallocate data for the new file", err);
+    }
+    if (preallocation == PREALLOC_FULL && size_bytes > old) {
+        err = write_zeros(endpoint, old, size_bytes - old);
+        if (err)
+            return fail(error, format, "Could not write zeros for preallocation", err);
+        if (endpoint_flush(endpoint) != 0)
+            return fail(error, format, "Could not flush file to disk", EIO);
+    }
+    err = endpoint_truncate(endpoint, size_bytes);
+    return err == 0 || fail(error, format, "Could not resize file", err);
+}

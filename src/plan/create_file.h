@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file below a new image: opened or made, emptied, brought to a size, with the attributes that
+ * creation options ask for.
+ */
+#ifndef INSTAR_SRC_PLAN_CREATE_FILE_H
+#define INSTAR_SRC_PLAN_CREATE_FILE_H
+
+#include "compat/create_opts.h"
+#include "src/io/endpoint.h"
+
+/*
+ * Makes an empty file, or takes a device that exists.
+ *
+ * in:      name: as typed, `file:` and `host_device:` prefixes included
+ * out:     *out_made: whether the file did not exist before
+ * returns: NULL with stock's sentence
+ */
+struct endpoint *create_file_open(const char *name, const struct create_file *options,
+                                  gboolean no_flush, gboolean *out_made, GError **error);
+
+/*
+ * Gives the file its size: all of what `create -f raw` does.
+ *
+ * in:      size_bytes: rounded up to 512 by the caller
+ * returns: FALSE with stock's sentence; "The image size is too large for file format 'F'" for
+ *          EFBIG, F being `format`
+ */
+gboolean create_file_resize(struct endpoint *endpoint, uint64_t size_bytes,
+                            enum prealloc_mode preallocation, const char *format, GError **error);
+
+/* The path behind a plain name or one with a file: or host_device: prefix. */
+const char *create_file_path(const char *name);
+
+#endif
