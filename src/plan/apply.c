@@ -71,8 +71,7 @@ const char *apply_check_op(const struct cell_op *op, const struct apply_target *
 
 /* One batch, from the cell to the files. */
 static gboolean take_batch(struct cell *cell, const Abi__PlanNextReply *reply, struct cell_op *ops,
-                           const struct apply_target *targets, unsigned nr_targets,
-                           GError **error)
+                           const struct apply_target *targets, unsigned nr_targets, GError **error)
 {
     if (reply->nr_records > CELL_OPS_MAX)
         return wire_refuse(error, "number of ops");

@@ -46,8 +46,7 @@ const char *apply_check_op(const struct cell_op *op, const struct apply_target *
  * returns: 0, or the errno of the first failure, and its structure in *out_note
  */
 int apply_ops(const struct cell_op *ops, unsigned nr_ops, const uint8_t *window,
-              const struct apply_target *targets, unsigned nr_targets,
-              enum cell_op_note *out_note);
+              const struct apply_target *targets, unsigned nr_targets, enum cell_op_note *out_note);
 
 /*
  * Whether INSTAR_EXPLAIN=plan is in force: plans are printed to stderr and nothing is written.

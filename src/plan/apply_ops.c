@@ -204,8 +204,7 @@ static int apply_op(struct gather *g, const struct cell_op *op, const uint8_t *w
 }
 
 int apply_ops(const struct cell_op *ops, unsigned nr_ops, const uint8_t *window,
-              const struct apply_target *targets, unsigned nr_targets,
-              enum cell_op_note *out_note)
+              const struct apply_target *targets, unsigned nr_targets, enum cell_op_note *out_note)
 {
     g_autofree uint8_t *scratch = g_malloc(SCRATCH_BYTES);
     struct gather gather = {.scratch = scratch};

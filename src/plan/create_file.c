@@ -102,8 +102,7 @@ static gboolean resize_device(struct endpoint *endpoint, uint64_t size_bytes, co
         return FALSE;
     }
     int err = write_zeros(endpoint, 0, MIN(capacity, 512));
-    return err == 0 ||
-           fail(error, format, "Failed to clear the new image's first sector", err);
+    return err == 0 || fail(error, format, "Failed to clear the new image's first sector", err);
 }
 
 gboolean create_file_resize(struct endpoint *endpoint, uint64_t size_bytes,

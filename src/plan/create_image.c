@@ -6,6 +6,7 @@
 #include "src/plan/create_image.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
