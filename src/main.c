@@ -13,6 +13,7 @@
 #include "compat/exit_status.h"
 #include "compat/profile.h"
 #include "compat/wording.h"
+#include "compat/wording_plan.h"
 #include "compat/wording_qcow2.h"
 #include "src/cmd/cmd.h"
 #include "src/config.h"
@@ -71,6 +72,7 @@ static gboolean set_up(GError **error)
 {
     const char *trace;
 
+    wording_register_plan();
     wording_register_qcow2();
     if (!config_load(error)) {
         return FALSE;

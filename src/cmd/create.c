@@ -94,7 +94,7 @@ int cmd_create(const struct invocation *inv)
     }
     ok = ok && create_image(opts, filename, FALSE, &error);
     if (!ok)
-        report_gerror_prefixed(error, "%s", filename);
+        report_gerror_prefixed(error, "%s: ", filename);
     create_opts_free(opts);
     return ok ? EXIT_STATUS_OK : EXIT_STATUS_ERROR;
 }

@@ -160,24 +160,30 @@ static int flush_all(const struct apply_target *targets, unsigned nr_targets)
     return 0;
 }
 
+/* A device has the size it has: what does not fit fails when it is written. */
+static int apply_truncate(struct endpoint *endpoint, uint64_t size_bytes)
+{
+    if (strcmp(endpoint_protocol(endpoint), "host_device") == 0)
+        return 0;
+    return endpoint_truncate(endpoint, size_bytes);
+}
+
 /* What cannot be gathered: everything before it is written first. */
 static int apply_alone(const struct cell_op *op, struct endpoint *endpoint,
                        const struct apply_target *targets, unsigned nr_targets)
 {
-    int err;
     switch (op->kind) {
     case CELL_OP_ZERO:
         return endpoint_zero(endpoint, op->offset, op->length, TRUE);
     case CELL_OP_TRUNCATE:
-        return endpoint_truncate(endpoint, op->offset);
+        return apply_truncate(endpoint, op->offset);
     case CELL_OP_ALLOCATE:
         return endpoint_allocate(endpoint, op->offset, op->length);
     case CELL_OP_COPY:
         return apply_copy(endpoint_of(op->src_blob, targets, nr_targets), op->data, endpoint,
                           op->offset, op->length);
-    default:
-        err = flush_all(targets, nr_targets);
-        return err;
+    default: /* CELL_OP_BARRIER */
+        return flush_all(targets, nr_targets);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "compat/profile.h"
 #include "compat/wording.h"
 
 #define DEVICE_PREFIX "host_device:"
@@ -23,9 +24,21 @@ const char *create_file_path(const char *name)
     return name;
 }
 
-static unsigned kind_flags(const char *name)
+/* A device is not made: it must be there. */
+static struct endpoint *open_device(const char *path, const struct cache_mode *cache,
+                                    GError **error)
 {
-    return g_str_has_prefix(name, DEVICE_PREFIX) ? ENDPOINT_ONLY_DEVICE : 0;
+    struct endpoint *endpoint =
+        endpoint_open(AT_FDCWD, path, FALSE, ENDPOINT_WRITE | ENDPOINT_ONLY_DEVICE, cache, error);
+    if (endpoint == NULL)
+        g_prefix_error(error,
+                       profile_get()->id == PROFILE_7_2
+                           ? "Protocol driver 'host_device' does not support image creation, and "
+                             "opening the image failed: "
+                           : "Protocol driver 'host_device' does not support creating new images, "
+                             "so an existing image must be selected as the target; however, "
+                             "opening the given target as an existing image failed: ");
+    return endpoint;
 }
 
 /* Wishes to the file system; where it has no such thing, stock says nothing either. */
@@ -46,15 +59,19 @@ static void set_attributes(int fd, const struct create_file *options)
     }
 }
 
-struct endpoint *create_file_open(const char *name, const struct create_file *options,
-                                  gboolean no_flush, gboolean *out_made, GError **error)
+struct endpoint *create_file_open(const char *name, gboolean device,
+                                  const struct create_file *options, gboolean no_flush,
+                                  gboolean *out_made, GError **error)
 {
     const char *path = create_file_path(name);
     struct cache_mode cache = no_flush ? CACHE_UNSAFE : CACHE_WRITEBACK;
     gboolean existed = access(path, F_OK) == 0;
 
+    *out_made = FALSE;
+    if (device || g_str_has_prefix(name, DEVICE_PREFIX))
+        return open_device(path, &cache, error);
     struct endpoint *endpoint =
-        endpoint_open(AT_FDCWD, path, FALSE, ENDPOINT_CREATE | kind_flags(name), &cache, error);
+        endpoint_open(AT_FDCWD, path, FALSE, ENDPOINT_CREATE, &cache, error);
     if (endpoint == NULL)
         return NULL;
     if (strcmp(endpoint_protocol(endpoint), "file") == 0 && endpoint_fd(endpoint) >= 0)
@@ -112,6 +129,8 @@ gboolean create_file_resize(struct endpoint *endpoint, uint64_t size_bytes,
         return resize_device(endpoint, size_bytes, format, error);
     uint64_t old = endpoint_size(endpoint);
     int err = 0;
+    if (size_bytes > G_MAXINT64)
+        return fail(error, format, "Could not resize file", EINVAL);
     if (preallocation == PREALLOC_FALLOC && size_bytes > old) {
         err = endpoint_allocate(endpoint, old, size_bytes - old);
         if (err)

@@ -12,12 +12,14 @@
 /*
  * Makes an empty file, or takes a device that exists.
  *
- * in:      name: as typed, `file:` and `host_device:` prefixes included
+ * in:      name: as typed, `file:` and `host_device:` prefixes included; device: only an existing
+ *          device will do
  * out:     *out_made: whether the file did not exist before
  * returns: NULL with stock's sentence
  */
-struct endpoint *create_file_open(const char *name, const struct create_file *options,
-                                  gboolean no_flush, gboolean *out_made, GError **error);
+struct endpoint *create_file_open(const char *name, gboolean device,
+                                  const struct create_file *options, gboolean no_flush,
+                                  gboolean *out_made, GError **error);
 
 /*
  * Gives the file its size: all of what `create -f raw` does.

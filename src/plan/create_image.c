@@ -22,6 +22,8 @@
 #define DATA_BLOB  1u
 #define SECTOR     512u
 
+#define BACKING_NAME_MAX 1023u /* bytes; a shorter name may still not fit into its cluster */
+
 /* A file that the command makes, removed again unless it is kept. */
 typedef struct {
     struct endpoint *endpoint;
@@ -38,11 +40,11 @@ static void made_file_clear(MadeFile *file)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MadeFile, made_file_clear)
 
-static gboolean make_file(MadeFile *file, const char *name, const struct create_file *options,
-                          gboolean no_flush, GError **error)
+static gboolean make_file(MadeFile *file, const char *name, gboolean device,
+                          const struct create_file *options, gboolean no_flush, GError **error)
 {
     file->path = create_file_path(name);
-    file->endpoint = create_file_open(name, options, no_flush, &file->made, error);
+    file->endpoint = create_file_open(name, device, options, no_flush, &file->made, error);
     return file->endpoint != NULL;
 }
 
@@ -56,8 +58,8 @@ static gboolean lock_file(MadeFile *file, GError **error)
 
 /* ---- raw ---- */
 
-static gboolean create_raw(const char *filename, const struct create_file *file, gboolean no_flush,
-                           GError **error)
+static gboolean create_raw(const char *filename, gboolean device, const struct create_file *file,
+                           gboolean no_flush, GError **error)
 {
     g_auto(MadeFile) target = {0};
     uint64_t size = (file->size_bytes + SECTOR - 1) / SECTOR * SECTOR;
@@ -66,7 +68,7 @@ static gboolean create_raw(const char *filename, const struct create_file *file,
         fprintf(stderr, "plan: file size %" G_GUINT64_FORMAT "\n", size);
         return TRUE;
     }
-    if (!make_file(&target, filename, file, no_flush, error) ||
+    if (!make_file(&target, filename, device, file, no_flush, error) ||
         !create_file_resize(target.endpoint, size, file->preallocation, "raw", error))
         return FALSE;
     target.made = FALSE;
@@ -105,7 +107,8 @@ static void set_backing_error(const struct create_qcow2 *options, GError **error
     g_clear_error(error);
     g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
                 "Could not assign backing file '%s' with format '%s': %s", options->backing_file,
-                options->backing_fmt != NULL ? options->backing_fmt : "", g_strerror(EINVAL));
+                options->backing_fmt != NULL ? options->backing_fmt : "",
+                g_strerror(strlen(options->backing_file) > BACKING_NAME_MAX ? EINVAL : ENOSPC));
 }
 
 static struct cell *start_cell(GError **error)
@@ -140,15 +143,19 @@ static gboolean plan_qcow2(struct cell *cell, const struct create_qcow2 *options
     return FALSE;
 }
 
-/* A write that failed, in the words of the step at which stock meets it. */
+/* A write that failed: stock meets a full disk, and most else, when it writes the header first. */
 static gboolean set_write_error(int number, GError **error)
 {
-    if (number != EFBIG)
+    if (number == 0)
         return FALSE;
     g_clear_error(error);
-    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM,
-                        "The image size is too large for file format 'qcow2' (try using a larger "
-                        "cluster size)");
+    if (number == EFBIG)
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM,
+                            "The image size is too large for file format 'qcow2' (try using a "
+                            "larger cluster size)");
+    else
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not write qcow2 header: %s",
+                    g_strerror(number));
     return FALSE;
 }
 
@@ -166,7 +173,7 @@ static gboolean open_data_file(MadeFile *file, const struct create_qcow2 *option
     struct cache_mode cache = no_flush ? CACHE_UNSAFE : CACHE_WRITEBACK;
 
     if (!options->keep_data_file)
-        return make_file(file, options->data_file, &plain, no_flush, error);
+        return make_file(file, options->data_file, FALSE, &plain, no_flush, error);
     file->endpoint = endpoint_open(AT_FDCWD, create_file_path(options->data_file), FALSE,
                                    ENDPOINT_WRITE, &cache, error);
     return file->endpoint != NULL && grow_kept_file(file->endpoint, options->size_bytes, error);
@@ -179,7 +186,8 @@ static gboolean apply_qcow2(struct cell *cell, const char *filename,
     g_auto(MadeFile) image = {0}, data = {0};
     int failed = 0;
 
-    if (!make_file(&image, filename, file_options, no_flush, error) || !lock_file(&image, error))
+    if (!make_file(&image, filename, FALSE, file_options, no_flush, error) ||
+        !lock_file(&image, error))
         return FALSE;
     if (options->data_file != NULL && !open_data_file(&data, options, no_flush, error))
         return FALSE;
@@ -191,11 +199,8 @@ static gboolean apply_qcow2(struct cell *cell, const char *filename,
     if (!apply_plan(cell, targets, nr_targets, &failed, NULL, error))
         return set_write_error(failed, error);
     failed = endpoint_flush(image.endpoint);
-    if (failed) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not write qcow2 header: %s",
-                    g_strerror(failed));
-        return FALSE;
-    }
+    if (failed != 0)
+        return set_write_error(failed, error);
     image.made = data.made = FALSE;
     return TRUE;
 }
@@ -231,7 +236,9 @@ gboolean create_image(const struct create_opts *opts, const char *filename, gboo
     if (!create_opts_file(opts, &file, error))
         return FALSE;
     if (strcmp(format, "raw") == 0 || strcmp(format, "file") == 0)
-        return create_raw(filename, &file, no_flush, error);
+        return create_raw(filename, FALSE, &file, no_flush, error);
+    if (strcmp(format, "host_device") == 0)
+        return create_raw(filename, TRUE, &file, no_flush, error);
     if (strcmp(format, "qcow2") == 0)
         return create_qcow2_image(opts, filename, &file, no_flush, error);
     g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
