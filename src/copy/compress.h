@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compressing units of the output, on the host: the bytes are data, nothing in them is parsed.
+ */
+#ifndef INSTAR_SRC_COPY_COMPRESS_H
+#define INSTAR_SRC_COPY_COMPRESS_H
+
+#include <glib.h>
+
+#include "guest/abi/hypercall.h"
+
+struct compressor;
+
+/*
+ * Makes a compressor for one thread.
+ *
+ * in:      codec: CELL_CODEC_DEFLATE or CELL_CODEC_ZSTD; unit_bytes: what it will be given
+ * returns: NULL when out of memory
+ */
+struct compressor *compressor_new(enum cell_codec codec, gsize unit_bytes);
+void compressor_free(struct compressor *compressor);
+
+/*
+ * Compresses one unit.
+ *
+ * in:      unit_bytes bytes at `in`
+ * out:     at most unit_bytes - 1 bytes at `out`
+ * returns: their number; 0: the unit does not get smaller and should be stored as it is
+ */
+gsize compress_unit(struct compressor *compressor, const void *in, void *out);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Room in the target that its planner handed out ahead of use, and how it is spent.
+ *
+ * Stored data takes whole units. Compressed units are packed byte by byte: each goes where the room
+ * left by earlier ones is just large enough (a few such remnants are kept), and runs on into the
+ * next unit where that one is free. Pure bookkeeping, without a lock.
+ */
+#ifndef INSTAR_SRC_COPY_LEASE_H
+#define INSTAR_SRC_COPY_LEASE_H
+
+#include <glib.h>
+
+#define LEASE_REMNANTS 8
+
+struct lease {
+    guint64 unit;      /* bytes: what the target allocates */
+    guint align;       /* bytes: where compressed data may start */
+    guint max_sharers; /* compressed units that may touch one unit of room, 0: no bound */
+    guint64 pos, end;  /* whole units not handed out yet: [pos, end) */
+    struct lease_remnant {
+        guint64 pos, end; /* free bytes, inside one unit */
+        guint sharers;    /* compressed units that touch it already */
+    } remnants[LEASE_REMNANTS];
+    guint nr_remnants;
+};
+
+/*
+ * Adds room that the planner gave. Room that was left before and does not touch it is forgotten.
+ */
+void lease_add(struct lease *lease, guint64 offset, guint64 bytes);
+
+/* Bytes of whole units that are left. */
+guint64 lease_left(const struct lease *lease);
+
+/*
+ * Takes room for `bytes` of stored data, or for as much as there is.
+ *
+ * returns: bytes given room for, all in one piece at *out_offset: a multiple of the unit, or
+ *          `bytes`; 0: no room
+ */
+guint64 lease_take(struct lease *lease, guint64 bytes, guint64 *out_offset);
+
+/*
+ * Takes room for one compressed unit.
+ *
+ * in:      0 < bytes <= unit
+ * returns: FALSE when the lease has no such room
+ */
+gboolean lease_take_compressed(struct lease *lease, guint32 bytes, guint64 *out_offset);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A small pool of threads over a bounded queue, with one thread that feeds it.
+ *
+ * The feeder (the thread that made the pool) pushes jobs and waits for news; workers run jobs.
+ * Threads are started when there is work for them: a copy of one buffer runs on the feeder alone.
+ * Jobs are numbered in the order they were pushed, and a worker may ask for its turn: that is how
+ * writes are issued in order while reads and compression overlap.
+ *
+ * One lock guards the pool and whatever its users hang on it. Stacks are small, since all of this
+ * must fit into callers' address space limits.
+ */
+#ifndef INSTAR_SRC_COPY_POOL_H
+#define INSTAR_SRC_COPY_POOL_H
+
+#include <glib.h>
+
+struct pool;
+
+/*
+ * Runs one job, on any worker.
+ *
+ * in:      worker: 0 .. nr_workers - 1, never two jobs at once with the same number
+ */
+typedef void (*pool_run_fn)(void *user, unsigned worker, void *job, guint64 number);
+
+/*
+ * Makes a pool without threads.
+ *
+ * in:      depth: jobs that may wait in the queue
+ */
+struct pool *pool_new(unsigned nr_workers, unsigned depth, pool_run_fn run, void *user);
+
+/* Joins the threads, after every job that was pushed has run. */
+void pool_free(struct pool *pool);
+
+/* How many workers suit this machine: processors this process may use, at most `most`. */
+unsigned pool_default_workers(unsigned most);
+
+/* Feeder: queues a job. FALSE: the queue is full, or too far ahead of the turn; wait, try again. */
+gboolean pool_push(struct pool *pool, void *job);
+
+/*
+ * Feeder: waits until a job ended or a worker called pool_tell, since the last wait.
+ *
+ * returns: FALSE when nothing will happen: no job is queued or running, or none has a thread
+ */
+gboolean pool_wait(struct pool *pool);
+
+/*
+ * Feeder: runs what is queued on its own thread, while no other has been started.
+ */
+void pool_run_alone(struct pool *pool);
+
+/* Worker: wakes the feeder. On the feeder's own thread (pool_run_alone) it does nothing. */
+void pool_tell(struct pool *pool);
+
+/*
+ * Worker: waits until every job with a smaller number has passed its turn.
+ */
+void pool_take_turn(struct pool *pool, guint64 number);
+
+/* Worker: lets the next number have its turn. Must be called for each job, turn taken or
+ * not; calling it again does nothing.
+ */
+void pool_pass_turn(struct pool *pool, guint64 number);
+
+/* The lock, and the condition that workers wait on for what the feeder provides. */
+void pool_lock(struct pool *pool);
+void pool_unlock(struct pool *pool);
+void pool_wait_feeder(struct pool *pool); /* worker, lock held: until pool_answer */
+void pool_answer(struct pool *pool);      /* feeder: wakes workers in pool_wait_feeder */
+
+/* Whether the calling thread is the feeder. */
+gboolean pool_is_feeder(const struct pool *pool);
+
+#endif

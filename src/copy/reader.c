@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The data window of a codec cell:
+ *
+ *   0             out: buffer_bytes, what reader_fill returns
+ *   buffer_bytes  whole: one unit, decoded here when only a part of it is wanted
+ *   + unit        in: compressed bytes, several units side by side as they lie in the file
+ *
+ * Units that lie side by side are read with one call. Their compressed lengths are upper bounds in
+ * sectors, so that neighbours overlap by some bytes: a run ends where a gap is.
+ */
+#include "src/copy/reader.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "guest/abi/cell.pb-c.h"
+#include "guest/abi/codec.pb-c.h"
+#include "guest/abi/error.h"
+
+#define MIB            (1u << 20)
+#define ARENA_BYTES    (32u << 20) /* a limit, not a cost: the arena grows on touch */
+#define IN_BYTES       (1u << 20)
+#define BATCH_MAX      512u
+#define GAP_BYTES_MAX  4096u
+#define UNIT_BYTES_MAX (16u << 20)
+
+struct reader {
+    size_t buffer_bytes;
+    void *buffer; /* mapped on first use */
+    struct cell_config config;
+
+    struct cell *cell;
+    uint32_t unit_bytes; /* the largest unit the cell's window has room for */
+    uint64_t whole_at, in_at, in_bytes;
+
+    /* The batch: records, and where part units go once decoded. */
+    struct cell_decode records[BATCH_MAX];
+    guint piece_of[BATCH_MAX];
+    guint nr_records;
+    uint64_t in_used;
+};
+
+struct reader *reader_new(size_t buffer_bytes, const struct cell_config *cell)
+{
+    struct reader *reader = g_new0(struct reader, 1);
+
+    reader->buffer_bytes = buffer_bytes;
+    reader->config = *cell;
+    reader->config.memory_bytes = MIN(cell->memory_bytes, ARENA_BYTES);
+    reader->config.codec = TRUE;
+    return reader;
+}
+
+void reader_free(struct reader *reader)
+{
+    if (reader == NULL) {
+        return;
+    }
+    if (reader->buffer != NULL) {
+        munmap(reader->buffer, reader->buffer_bytes);
+    }
+    if (reader->cell != NULL) {
+        cell_free(reader->cell);
+    }
+    g_free(reader);
+}
+
+static gboolean fail(struct read_fault *fault, guint piece, int error_number, GError *error)
+{
+    fault->piece = piece;
+    fault->error_number = error_number;
+    fault->error = error;
+    return FALSE;
+}
+
+/* Makes the cell, or makes it anew with a larger window. */
+static gboolean need_cell(struct reader *reader, uint32_t unit_bytes, GError **error)
+{
+    if (reader->cell != NULL && unit_bytes <= reader->unit_bytes) {
+        return TRUE;
+    }
+    if (reader->cell != NULL) {
+        cell_free(reader->cell);
+    }
+    reader->unit_bytes = unit_bytes;
+    reader->whole_at = reader->buffer_bytes;
+    reader->in_at = reader->whole_at + unit_bytes;
+    /* No stream worth storing is longer than its unit, but a qcow2 entry can say twice as much. */
+    reader->in_bytes = MAX(IN_BYTES, 2 * (uint64_t)unit_bytes + GAP_BYTES_MAX);
+    reader->config.window_bytes =
+        (reader->in_at + reader->in_bytes + 2 * MIB - 1) / (2 * MIB) * (2 * MIB);
+    reader->cell = cell_new(&reader->config, error);
+    return reader->cell != NULL;
+}
+
+/* Whether the piece is a unit that was decoded aside because only a part of it is wanted. */
+static gboolean is_part(const struct piece *piece)
+{
+    return piece->skip != 0 || piece->length != piece->unit_len;
+}
+
+/* Decodes the batch. */
+static gboolean decode_batch(struct reader *reader, const struct piece *pieces,
+                             const uint64_t *out_at, struct read_fault *fault)
+{
+    Abi__DecodeRequest request = ABI__DECODE_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    GError *error = NULL;
+    guint nr = reader->nr_records;
+    gboolean malformed;
+
+    reader->nr_records = 0;
+    reader->in_used = 0;
+    if (nr == 0) {
+        return TRUE;
+    }
+    request.nr_records = nr;
+    if (!cell_call(reader->cell, CELL_METHOD_DECODE, &request.base, reader->records, nr,
+                   sizeof(reader->records[0]), &abi__status_reply__descriptor, &reply, &error)) {
+        return fail(fault, reader->piece_of[0], EIO, error);
+    }
+    malformed = ((Abi__StatusReply *)reply)->error != NULL;
+    protobuf_c_message_free_unpacked(reply, NULL);
+    if (malformed) {
+        return fail(fault, reader->piece_of[0], EIO, NULL);
+    }
+    if (!cell_take_records(reader->cell, reader->records, nr, sizeof(reader->records[0]), &error)) {
+        return fail(fault, reader->piece_of[0], EIO, error);
+    }
+    for (guint i = 0; i < nr; i++) {
+        const struct piece *piece = &pieces[reader->piece_of[i]];
+
+        if (reader->records[i].error != GUEST_OK) {
+            return fail(fault, reader->piece_of[i], EIO, NULL);
+        }
+        if (is_part(piece)) {
+            memcpy(cell_window(reader->cell, out_at[reader->piece_of[i]], piece->length),
+                   cell_window(reader->cell, reader->whole_at + piece->skip, piece->length),
+                   piece->length);
+        }
+    }
+    return TRUE;
+}
+
+/* The pieces from `first` on that are compressed and lie side by side, as one read. */
+static guint run_of_units(const struct reader *reader, const struct piece *pieces, guint first,
+                          guint nr, uint64_t *out_len)
+{
+    uint64_t end = pieces[first].offset + pieces[first].comp_len;
+    guint last = first + 1;
+
+    for (; last < nr; last++) {
+        const struct piece *next = &pieces[last];
+        uint64_t next_end = next->offset + next->comp_len;
+
+        if (next->kind != PIECE_COMPRESSED || next->endpoint != pieces[first].endpoint ||
+            next->offset < pieces[last - 1].offset || next->offset > end + GAP_BYTES_MAX ||
+            MAX(end, next_end) - pieces[first].offset > reader->in_bytes) {
+            break;
+        }
+        end = MAX(end, next_end);
+    }
+    *out_len = end - pieces[first].offset;
+    return last - first;
+}
+
+/*
+ * Reads one run of compressed pieces into the window and adds its units to the batch, which is
+ * decoded when it is full. A part unit is always the last of its batch: there is one place for it.
+ */
+static gboolean load_units(struct reader *reader, const struct piece *pieces, guint first, guint nr,
+                           const uint64_t *out_at, guint *out_taken, struct read_fault *fault)
+{
+    uint64_t len;
+    uint64_t at;
+    int err;
+
+    *out_taken = run_of_units(reader, pieces, first, nr, &len);
+    if (reader->in_used + len > reader->in_bytes && !decode_batch(reader, pieces, out_at, fault)) {
+        return FALSE;
+    }
+    at = reader->in_at + reader->in_used;
+    err = endpoint_pread(pieces[first].endpoint, pieces[first].offset,
+                         cell_window(reader->cell, at, len), len);
+    if (err != 0) {
+        return fail(fault, first, err, NULL);
+    }
+    reader->in_used += len;
+    for (guint i = first; i < first + *out_taken; i++) {
+        const struct piece *piece = &pieces[i];
+
+        reader->records[reader->nr_records] = (struct cell_decode){
+            .src = at + (piece->offset - pieces[first].offset),
+            .src_len = piece->comp_len,
+            .dst = is_part(piece) ? reader->whole_at : out_at[i],
+            .dst_len = piece->unit_len,
+            .codec = piece->codec,
+        };
+        reader->piece_of[reader->nr_records++] = i;
+        if (is_part(piece) || reader->nr_records == BATCH_MAX) {
+            /* What follows in this run is read again if need be; in_used starts over. */
+            *out_taken = i + 1 - first;
+            return decode_batch(reader, pieces, out_at, fault);
+        }
+    }
+    return TRUE;
+}
+
+/* The largest compressed unit among the pieces; 0: none is compressed. */
+static gboolean largest_unit(const struct piece *pieces, guint nr, uint32_t *out_bytes,
+                             struct read_fault *fault)
+{
+    *out_bytes = 0;
+    for (guint i = 0; i < nr; i++) {
+        const struct piece *piece = &pieces[i];
+
+        if (piece->kind != PIECE_COMPRESSED) {
+            continue;
+        }
+        if (piece->unit_len > UNIT_BYTES_MAX || piece->skip > piece->unit_len ||
+            piece->length > piece->unit_len - piece->skip || piece->comp_len == 0 ||
+            piece->comp_len > 2 * (uint64_t)piece->unit_len) {
+            return fail(fault, i, EIO, NULL);
+        }
+        *out_bytes = MAX(*out_bytes, piece->unit_len);
+    }
+    return TRUE;
+}
+
+static void *out_buffer(struct reader *reader)
+{
+    if (reader->buffer == NULL) {
+        void *map = mmap(NULL, reader->buffer_bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        reader->buffer = map == MAP_FAILED ? NULL : map;
+    }
+    return reader->buffer;
+}
+
+void *reader_fill(struct reader *reader, const struct piece *pieces, guint nr,
+                  struct read_fault *fault)
+{
+    g_autofree uint64_t *out_at = g_new(uint64_t, MAX(nr, 1));
+    uint32_t unit_bytes;
+    uint64_t total = 0;
+    guint taken;
+    guint8 *out;
+
+    for (guint i = 0; i < nr; i++) {
+        out_at[i] = total;
+        total += pieces[i].length;
+    }
+    g_assert(total <= reader->buffer_bytes);
+    if (!largest_unit(pieces, nr, &unit_bytes, fault)) {
+        return NULL;
+    }
+    if (unit_bytes > 0) {
+        GError *error = NULL;
+
+        if (!need_cell(reader, unit_bytes, &error)) {
+            fail(fault, 0, ENOMEM, error);
+            return NULL;
+        }
+        out = cell_window(reader->cell, 0, reader->buffer_bytes);
+    } else {
+        out = out_buffer(reader);
+    }
+    if (out == NULL) {
+        fail(fault, 0, ENOMEM, NULL);
+        return NULL;
+    }
+    reader->nr_records = 0;
+    reader->in_used = 0;
+    for (guint i = 0; i < nr; i += taken) {
+        const struct piece *piece = &pieces[i];
+        int err = 0;
+
+        taken = 1;
+        switch (piece->kind) {
+        case PIECE_SKIP:
+        case PIECE_ZERO:
+            memset(out + out_at[i], 0, piece->length);
+            break;
+        case PIECE_DATA:
+            err = endpoint_pread(piece->endpoint, piece->offset, out + out_at[i], piece->length);
+            break;
+        case PIECE_BAD:
+            err = piece->error_number;
+            break;
+        case PIECE_COMPRESSED:
+            if (!load_units(reader, pieces, i, nr, out_at, &taken, fault)) {
+                return NULL;
+            }
+            break;
+        }
+        if (err != 0) {
+            fail(fault, i, err, NULL);
+            return NULL;
+        }
+    }
+    return decode_batch(reader, pieces, out_at, fault) ? out : NULL;
+}
