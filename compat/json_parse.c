@@ -407,6 +407,7 @@ static gboolean collect(struct json_lexer *lexer, GArray *tokens, GError **error
 {
     int braces = 0, brackets = 0;
     struct json_token token;
+    gboolean more;
 
     do {
         token = json_lexer_next(lexer);
@@ -418,12 +419,13 @@ static gboolean collect(struct json_lexer *lexer, GArray *tokens, GError **error
         if (token.kind == TOKEN_END) {
             return TRUE;
         }
+        more = count_brackets(&token, &braces, &brackets);
         if (braces + brackets > MAX_DEPTH) {
             g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
                                 "JSON nesting depth limit exceeded");
             return FALSE;
         }
-    } while (count_brackets(&token, &braces, &brackets));
+    } while (more);
 
     token = (struct json_token){
         .kind = TOKEN_END, .text = lexer->at, .line = lexer->line, .column = lexer->column};
