@@ -28,16 +28,37 @@ static uint64_t whole_sectors(uint64_t bytes)
     return (bytes + SECTOR - 1) / SECTOR * SECTOR;
 }
 
-static void add_limits(struct image_info *info, struct endpoint *endpoint, uint64_t cluster_size)
-{
-    struct limits_info *limits = info->limits = g_new0(struct limits_info, 1);
+#define QCOW2_SUBCLUSTERS  32u
+#define NULL_MEM_ALIGNMENT 512u
 
-    limits->request_alignment = endpoint_alignment(endpoint);
-    limits->min_mem_alignment = endpoint_alignment(endpoint);
+/* Limits that stock finds by default; those that only some devices have are absent. */
+static struct limits_info *limits_new(struct endpoint *endpoint)
+{
+    struct limits_info *limits = g_new0(struct limits_info, 1);
+
+    limits->request_alignment = 1;
+    limits->min_mem_alignment =
+        endpoint_fd(endpoint) >= 0 ? endpoint_alignment(endpoint) : NULL_MEM_ALIGNMENT;
     limits->opt_mem_alignment = 4096;
     limits->max_iov = 1024;
-    limits->write_zeroes_alignment = cluster_size;
-    limits->discard_alignment = cluster_size;
+    return limits;
+}
+
+static void add_format_limits(struct image_info *info, struct image *image,
+                              struct endpoint *endpoint)
+{
+    const struct qcow2_info *qcow2 = info->specific.qcow2;
+
+    info->limits = limits_new(endpoint);
+    if (image_was_probed(image) && strcmp(info->format, "raw") == 0) {
+        /* The guess may be wrong, so the first sector is guarded as a whole. */
+        info->limits->request_alignment = SECTOR;
+    }
+    info->limits->discard_alignment = info->cluster_size_bytes;
+    info->limits->write_zeroes_alignment = info->cluster_size_bytes;
+    if (qcow2 != NULL && qcow2->extended_l2) {
+        info->limits->write_zeroes_alignment /= QCOW2_SUBCLUSTERS;
+    }
 }
 
 /* XFS keeps a hint for the size of extents with each file. */
@@ -63,7 +84,8 @@ static void describe_file(struct image_info *info, struct endpoint *endpoint,
         add_extent_size_hint(&info->specific, endpoint);
     }
     if (opt->limits) {
-        add_limits(info, endpoint, 0);
+        info->limits = limits_new(endpoint);
+        info->limits->request_alignment = endpoint_alignment(endpoint);
     }
 }
 
@@ -123,7 +145,7 @@ static struct image_info *describe(struct image *image, const struct options *op
         info->full_backing_filename = image_backing_path(image);
     }
     if (opt->limits) {
-        add_limits(info, endpoint, info->cluster_size_bytes);
+        add_format_limits(info, image, endpoint);
     }
     if (profile_get()->info_children) {
         add_file_child(info, image, opt);

@@ -48,6 +48,7 @@ void name_free(struct name *name)
     g_free(name->display);
     g_free(name->driver);
     g_free(name->path);
+    g_free(name->backing_key);
     g_free(name->backing_node);
     g_array_unref(name->slices);
     name_free(name->backing);
@@ -282,6 +283,11 @@ static gboolean parse_backing(struct name *name, struct blockopts *opts,
     g_autofree char *node = blockopts_take(opts, "backing");
     gboolean ok = TRUE;
 
+    if (given && node != NULL) {
+        name->backing_key = g_strdup("backing");
+    } else if (blockopts_count(child) > 0) {
+        name->backing_key = g_strconcat("backing.", blockopts_key(child, 0), NULL);
+    }
     if (given && node == NULL) {
         name->no_backing = TRUE;
     } else if (given && *node == '\0') {
@@ -405,6 +411,26 @@ gboolean name_finish(const struct name *name, const char *format, GError **error
 
 /* ---- how a name is reported ---- */
 
+/* The driver of the file at the bottom is shown even where it was left out. */
+static void name_leaf_driver(const struct name *name, struct blockopts *opts)
+{
+    g_autofree char *driver = NULL;
+    const char *filename = NULL;
+
+    for (size_t i = 0; i < blockopts_count(opts); i++) {
+        if (g_str_has_suffix(blockopts_key(opts, i), "file.filename")) {
+            filename = blockopts_key(opts, i);
+        }
+    }
+    if (filename == NULL || name->leaf != LEAF_FILE) {
+        return;
+    }
+    driver = g_strdup_printf("%.*sdriver", (int)(strlen(filename) - strlen("filename")), filename);
+    if (blockopts_get(opts, driver) == NULL) {
+        blockopts_set(opts, driver, "file");
+    }
+}
+
 /*
  * A plain path when the path alone says it all, otherwise the options as JSON. Options that do not
  * change what is read are left out.
@@ -417,10 +443,9 @@ static char *display_name(const struct name *name, struct blockopts *opts)
         "file.read-only", "file.node-name", "file.cache.direct", "locking",      "aio",
     };
     struct blockopts *rest;
-    char *text;
 
     if (name->leaf == LEAF_FILE && name->slices->len == 0) {
-        return path_as_name(name->path);
+        return g_strdup(name->path);
     }
     for (size_t i = 0; i < G_N_ELEMENTS(runtime); i++) {
         drop(opts, runtime[i]);
@@ -434,12 +459,8 @@ static char *display_name(const struct name *name, struct blockopts *opts)
         name->slices->len == 0) {
         return g_strdup("null-co://");
     }
-    if (name->leaf == LEAF_FILE && blockopts_get(opts, "file.driver") == NULL &&
-        blockopts_get(opts, "file.filename") != NULL) {
-        blockopts_set(opts, "file.driver", "file");
-    }
-    text = blockopts_to_json(opts);
-    return text;
+    name_leaf_driver(name, opts);
+    return blockopts_to_json(opts);
 }
 
 static struct blockopts *parse_map(const struct name_request *request, GError **error)

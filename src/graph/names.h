@@ -45,6 +45,7 @@ struct name {
     struct cache_mode cache;
 
     gboolean no_backing;    /* "backing": null */
+    char *backing_key;      /* the first option about the backing file, NULL: none */
     char *backing_node;     /* a node reference, which can only be refused */
     struct name *backing;   /* NULL: as the image says */
     struct name *data_file; /* NULL: as the image says */

@@ -19,7 +19,8 @@
 #include "src/graph/paths.h"
 #include "src/io/locks.h"
 
-#define SECTOR 512u
+#define SECTOR      512u
+#define PROBE_BYTES 2048u
 
 /* One layer while it is being opened. */
 struct layer {
@@ -486,7 +487,13 @@ static gboolean open_child(struct image *parent, const struct wire_ref *ref,
 static gboolean open_children(struct image *image, const struct name *name,
                               const struct image_open_options *options, GError **error)
 {
-    if (name != NULL && name->backing_node != NULL && !options->no_io) {
+    if (name != NULL && name->backing_key != NULL && (options->no_io || options->no_backing)) {
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                    "Block format '%s' does not support the option '%s'", image->format,
+                    name->backing_key);
+        return FALSE;
+    }
+    if (name != NULL && name->backing_node != NULL) {
         g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
                     "Could not open backing file: Cannot find device='%s' nor node-name='%s'",
                     name->backing_node, name->backing_node);
@@ -506,12 +513,27 @@ static gboolean open_children(struct image *image, const struct name *name,
     return TRUE;
 }
 
+/*
+ * Whether there is nothing to interpret: the user says raw, or the part that probing looks at is
+ * all zeros, so that no format can claim it.
+ */
+static gboolean is_plainly_raw(const struct layer *layer)
+{
+    static const uint8_t zeros[PROBE_BYTES];
+    uint8_t head[PROBE_BYTES];
+
+    if (layer->format != NULL) {
+        return strcmp(layer->format, "raw") == 0;
+    }
+    return endpoint_pread(layer->endpoint, 0, head, sizeof(head)) == 0 &&
+           memcmp(head, zeros, sizeof(head)) == 0;
+}
+
 static struct image *open_layer(const struct layer *layer, const struct name *name, GError **error)
 {
     struct image *image = new_image(layer);
-    gboolean explicit_raw = layer->format != NULL && strcmp(layer->format, "raw") == 0;
 
-    if (explicit_raw && layer->parent == NULL) {
+    if (layer->parent == NULL && is_plainly_raw(layer)) {
         image->format = g_strdup("raw");
         if (!take_locks(layer, "raw", FALSE, error)) {
             return NULL;

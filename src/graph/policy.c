@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "compat/driver.h"
 #include "compat/wording.h"
 #include "src/graph/paths.h"
 
@@ -108,6 +109,11 @@ gboolean policy_decide(enum policy policy, const struct wire_ref *ref, const cha
                       "Use INSTAR_POLICY=default to follow local files.", error);
     }
     if (!is_local(ref)) {
+        if (ref->protocol != NULL && driver_find(ref->protocol) == NULL) {
+            g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Unknown %s '%s'",
+                        ref->json ? "driver" : "protocol", ref->protocol);
+            return FALSE;
+        }
         if (policy == POLICY_DEFAULT) {
             return refuse(ref, "the default policy follows local files only", REMEDY_QEMU, error);
         }

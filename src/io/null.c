@@ -35,6 +35,14 @@ static int null_truncate(struct endpoint *endpoint, uint64_t size_bytes)
     return size_bytes <= endpoint_load_size(endpoint) ? 0 : ENOTSUP;
 }
 
+static int null_status(struct endpoint *endpoint, uint64_t offset, uint64_t *out_len,
+                       gboolean *out_hole)
+{
+    *out_len = endpoint_load_size(endpoint) - offset;
+    *out_hole = TRUE;
+    return 0;
+}
+
 static gboolean null_allocated(struct endpoint *endpoint, uint64_t *out_bytes)
 {
     *out_bytes = 0;
@@ -49,6 +57,7 @@ static const struct endpoint_ops null_ops = {
     .discard = null_range,
     .allocate = null_range,
     .truncate = null_truncate,
+    .status = null_status,
     .allocated = null_allocated,
 };
 
