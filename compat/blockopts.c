@@ -85,6 +85,18 @@ void blockopts_set(struct blockopts *opts, const char *key, const char *value)
     set(opts, key, value, JSON_STRING);
 }
 
+struct blockopts *blockopts_copy(const struct blockopts *opts)
+{
+    struct blockopts *copy = blockopts_new();
+
+    for (guint i = 0; i < opts->entries->len; i++) {
+        const struct entry *entry = entry_at(opts, i);
+
+        set(copy, entry->key, entry->value, entry->kind);
+    }
+    return copy;
+}
+
 /* ---- --image-opts ---- */
 
 static void warn_short_form(const struct keyval_pair *pair)

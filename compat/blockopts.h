@@ -36,6 +36,7 @@ struct blockopts *blockopts_parse_json(const char *filename, GError **error);
 
 /* An empty map, to be filled for a plain name: "driver" from -f, "file.filename". */
 struct blockopts *blockopts_new(void);
+struct blockopts *blockopts_copy(const struct blockopts *opts);
 void blockopts_set(struct blockopts *opts, const char *key, const char *value);
 
 /* The value of a key, or NULL. */

@@ -73,32 +73,39 @@ static void add_extent_size_hint(struct specific *specific, struct endpoint *end
     }
 }
 
-static void describe_file(struct image_info *info, struct endpoint *endpoint,
-                          const struct options *opt)
+/* A node that is a protocol, or a raw window above one: bytes that nobody interpreted. */
+static void describe_bytes(struct image_info *info, struct endpoint *endpoint,
+                           const struct options *opt)
 {
     info->virtual_size_bytes = whole_sectors(endpoint_size(endpoint));
     info->have_actual_size = endpoint_allocated(endpoint, &info->actual_size_bytes);
     info->have_dirty_flag = TRUE;
-    if (profile_get()->info_children && endpoint_fd(endpoint) >= 0) {
+    if (opt->limits) {
+        info->limits = limits_new(endpoint);
+    }
+    if (strcmp(info->format, "file") == 0 && profile_get()->info_children) {
         info->specific.kind = SPECIFIC_FILE;
         add_extent_size_hint(&info->specific, endpoint);
     }
-    if (opt->limits) {
-        info->limits = limits_new(endpoint);
+    if (opt->limits && strcmp(info->format, "raw") != 0) {
         info->limits->request_alignment = endpoint_alignment(endpoint);
     }
 }
 
-static void add_file_child(struct image_info *info, struct image *image, const struct options *opt)
+/* The nodes below, each the child of the one before. */
+static void add_children(struct image_info *info, struct image *image, const struct options *opt)
 {
-    uint64_t ignored = 0;
-    struct endpoint *endpoint = endpoint_unslice(image_endpoint(image), &ignored);
-    struct image_info *child = image_info_new();
+    const struct image_file *file;
 
-    child->filename = g_strdup(endpoint_path(endpoint));
-    child->format = g_strdup(endpoint_protocol(endpoint));
-    describe_file(child, endpoint, opt);
-    image_info_add_child(info, "file", child);
+    for (unsigned i = 0; (file = image_file(image, i)) != NULL; i++) {
+        struct image_info *child = image_info_new();
+
+        child->filename = g_strdup(file->display);
+        child->format = g_strdup(file->driver);
+        describe_bytes(child, file->endpoint, opt);
+        image_info_add_child(info, "file", child);
+        info = child;
+    }
 }
 
 /* Asks the cell for what only it can know. */
@@ -118,11 +125,6 @@ static gboolean ask_cell(struct image *image, struct image_info *info, GError **
     return ok;
 }
 
-static gboolean is_protocol(struct image *image)
-{
-    return strcmp(image_format(image), endpoint_protocol(image_endpoint(image))) == 0;
-}
-
 static struct image_info *describe(struct image *image, const struct options *opt, GError **error)
 {
     struct image_info *info = image_info_new();
@@ -130,8 +132,8 @@ static struct image_info *describe(struct image *image, const struct options *op
 
     info->filename = g_strdup(image_filename(image));
     info->format = g_strdup(image_format(image));
-    if (is_protocol(image)) {
-        describe_file(info, endpoint, opt);
+    if (image_file(image, 0) == NULL) {
+        describe_bytes(info, endpoint, opt);
         return info;
     }
     info->have_actual_size = endpoint_allocated(endpoint, &info->actual_size_bytes);
@@ -148,7 +150,7 @@ static struct image_info *describe(struct image *image, const struct options *op
         add_format_limits(info, image, endpoint);
     }
     if (profile_get()->info_children) {
-        add_file_child(info, image, opt);
+        add_children(info, image, opt);
     }
     return info;
 }

@@ -11,9 +11,37 @@
 #include "src/graph/image.h"
 #include "src/graph/paths.h"
 
+struct image_file *image_file_new(const char *driver, const char *display,
+                                  struct endpoint *endpoint)
+{
+    struct image_file *file = g_new0(struct image_file, 1);
+
+    file->driver = g_strdup(driver != NULL ? driver : endpoint_protocol(endpoint));
+    file->display = g_strdup(display);
+    file->endpoint = endpoint_ref(endpoint);
+    return file;
+}
+
+void image_file_free(gpointer data)
+{
+    struct image_file *file = data;
+
+    g_free(file->driver);
+    g_free(file->display);
+    endpoint_unref(file->endpoint);
+    g_free(file);
+}
+
+const struct image_file *image_file(const struct image *image, unsigned i)
+{
+    return i < image->files->len ? g_ptr_array_index(image->files, i) : NULL;
+}
+
 static void free_layer(gpointer data)
 {
     struct image *image = data;
+
+    g_ptr_array_unref(image->files);
 
     endpoint_unref(image->endpoint);
     wire_open_clear(&image->open);

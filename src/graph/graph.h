@@ -62,6 +62,17 @@ struct cell *image_cell(struct image *image);           /* NULL: raw without a c
 uint32_t image_node(const struct image *image);
 struct endpoint *image_endpoint(struct image *image);            /* of the opened file itself */
 struct endpoint *image_blob(struct image *image, uint32_t blob); /* by id; NULL: no such blob */
+
+/* A node between the format and the bytes: a raw window, and at the end the protocol. */
+struct image_file {
+    char *driver;  /* "raw", "file", "host_device" ... */
+    char *display; /* its name as reported */
+    struct endpoint *endpoint;
+};
+
+/* The i-th of them, outermost first, or NULL; none when the protocol itself was asked for. */
+const struct image_file *image_file(const struct image *image, unsigned i);
+
 struct image *image_backing(struct image *image); /* next layer as a view, NULL: none */
 
 /* What the image says about its backing file, whether or not it was opened. NULL: nothing. */

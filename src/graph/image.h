@@ -28,6 +28,7 @@ struct image {
     unsigned depth;
     struct endpoint *endpoint;
     struct image *backing;
+    GPtrArray *files;         /* of struct image_file *, outermost first */
     gboolean unknown_content; /* null-co without read-zeroes: neither data nor zeros */
 
     /* with a cell */
@@ -37,6 +38,11 @@ struct image {
     /* without */
     uint64_t virtual_size;
 };
+
+/* Takes a reference to the endpoint; driver NULL: the endpoint's protocol. */
+struct image_file *image_file_new(const char *driver, const char *display,
+                                  struct endpoint *endpoint);
+void image_file_free(gpointer file);
 
 /* open.c: one layer and what is below it. */
 struct image *image_open_name(struct graph *graph, const struct name *name,

@@ -32,12 +32,30 @@ static gboolean fail_reference(GError **error, const char *node)
     return fail(error, "Cannot find device='%s' nor node-name='%s'", node, node);
 }
 
+static void node_free(gpointer data)
+{
+    struct name_node *node = data;
+
+    g_free(node->driver);
+    g_free(node->display);
+    g_free(node);
+}
+
 static struct name *name_new(void)
 {
     struct name *name = g_new0(struct name, 1);
 
-    name->slices = g_array_new(FALSE, TRUE, sizeof(struct slice));
+    name->nodes = g_ptr_array_new_with_free_func(node_free);
     return name;
+}
+
+static struct name_node *add_node(struct name *name, const char *driver)
+{
+    struct name_node *node = g_new0(struct name_node, 1);
+
+    node->driver = g_strdup(driver);
+    g_ptr_array_add(name->nodes, node);
+    return node;
 }
 
 void name_free(struct name *name)
@@ -50,7 +68,7 @@ void name_free(struct name *name)
     g_free(name->path);
     g_free(name->backing_key);
     g_free(name->backing_node);
-    g_array_unref(name->slices);
+    g_ptr_array_unref(name->nodes);
     name_free(name->backing);
     name_free(name->data_file);
     if (name->rest != NULL) {
@@ -142,6 +160,7 @@ static gboolean parse_protocol(struct name *name, const char *driver, struct blo
 {
     gboolean ok;
 
+    add_node(name, driver);
     if (driver == NULL) {
         ok = parse_file(name, opts, error);
     } else if (strcmp(driver, "file") == 0) {
@@ -185,7 +204,6 @@ static gboolean parse_child(struct name *name, struct blockopts *opts, GError **
 {
     g_autofree char *word = blockopts_take(opts, "driver");
     const struct driver *driver;
-    struct slice slice = {0};
 
     if (word == NULL) {
         return parse_protocol(name, NULL, opts, error);
@@ -201,10 +219,9 @@ static gboolean parse_child(struct name *name, struct blockopts *opts, GError **
         return fail(error, "A node of format '%s' below another node is not built yet in instar",
                     word);
     }
-    if (!take_slice(opts, &slice, error)) {
+    if (!take_slice(opts, &add_node(name, word)->slice, error)) {
         return FALSE;
     }
-    g_array_append_val(name->slices, slice);
     return take_common(name, opts, error) && parse_file_child(name, opts, "file", error) &&
            blockopts_finish(opts, "raw", FALSE, error);
 }
@@ -331,16 +348,10 @@ static gboolean parse_format(struct name *name, struct blockopts *opts,
 {
     gboolean maybe_raw = name->driver == NULL || strcmp(name->driver, "raw") == 0;
     gboolean maybe_chain = name->driver == NULL || strcmp(name->driver, "raw") != 0;
-    struct slice slice = {0};
 
     /* A probed image takes offset and size only if it is raw; the names say nothing else. */
-    if (name->driver != NULL && maybe_raw) {
-        if (!take_slice(opts, &slice, error)) {
-            return FALSE;
-        }
-        if (slice.have_offset || slice.have_size) {
-            g_array_append_val(name->slices, slice);
-        }
+    if (name->driver != NULL && maybe_raw && !take_slice(opts, &name->slice, error)) {
+        return FALSE;
     }
     if (maybe_chain) {
         drop_tuning(opts);
@@ -411,6 +422,38 @@ gboolean name_finish(const struct name *name, const char *format, GError **error
 
 /* ---- how a name is reported ---- */
 
+/* Options that do not change what is read are not shown, at whatever level they stand. */
+static gboolean is_hidden(const char *key)
+{
+    static const char *const runtime[] = {
+        "node-name",      "discard",     "detect-zeroes", "read-only",
+        "auto-read-only", "force-share", "cache.direct",  "cache.no-flush",
+        "locking",        "aio",         "backing",
+    };
+
+    while (g_str_has_prefix(key, "file.")) {
+        key += strlen("file.");
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(runtime); i++) {
+        if (strcmp(key, runtime[i]) == 0) {
+            return TRUE;
+        }
+    }
+    return g_str_has_prefix(key, "backing.");
+}
+
+static void drop_hidden(struct blockopts *opts)
+{
+    for (size_t i = 0; i < blockopts_count(opts);) {
+        if (is_hidden(blockopts_key(opts, i))) {
+            drop(opts, blockopts_key(opts, i));
+        } else {
+            i++;
+        }
+    }
+    drop_tuning(opts);
+}
+
 /* The driver of the file at the bottom is shown even where it was left out. */
 static void name_leaf_driver(const struct name *name, struct blockopts *opts)
 {
@@ -418,7 +461,7 @@ static void name_leaf_driver(const struct name *name, struct blockopts *opts)
     const char *filename = NULL;
 
     for (size_t i = 0; i < blockopts_count(opts); i++) {
-        if (g_str_has_suffix(blockopts_key(opts, i), "file.filename")) {
+        if (g_str_has_suffix(blockopts_key(opts, i), "filename")) {
             filename = blockopts_key(opts, i);
         }
     }
@@ -431,36 +474,63 @@ static void name_leaf_driver(const struct name *name, struct blockopts *opts)
     }
 }
 
-/*
- * A plain path when the path alone says it all, otherwise the options as JSON. Options that do not
- * change what is read are left out.
- */
-static char *display_name(const struct name *name, struct blockopts *opts)
+static gboolean has_slice(const struct slice *slice)
 {
-    static const char *const runtime[] = {
-        "node-name",      "discard",        "detect-zeroes",     "read-only",    "auto-read-only",
-        "force-share",    "cache.direct",   "cache.no-flush",    "file.locking", "file.aio",
-        "file.read-only", "file.node-name", "file.cache.direct", "locking",      "aio",
-    };
-    struct blockopts *rest;
+    return slice->have_offset || slice->have_size;
+}
 
-    if (name->leaf == LEAF_FILE && name->slices->len == 0) {
+static gboolean is_plain_null(const struct blockopts *opts)
+{
+    return blockopts_get(opts, "size") == NULL && blockopts_get(opts, "file.size") == NULL &&
+           blockopts_get(opts, "read-zeroes") == NULL &&
+           blockopts_get(opts, "file.read-zeroes") == NULL;
+}
+
+/*
+ * The name of the node at `level` (0 is the whole): a plain path when the path says it all,
+ * otherwise the options as JSON.
+ *
+ * in:      opts: of that node and those below it; they are changed
+ */
+static char *display_node(const struct name *name, guint level, struct blockopts *opts)
+{
+    guint nr = name->nodes->len;
+    const struct name_node *leaf = g_ptr_array_index(name->nodes, nr - 1);
+    gboolean plain = level > 0 || (!has_slice(&name->slice) && (nr == 1 || name->is_protocol));
+
+    for (guint i = level > 0 ? level - 1 : 0; i + 1 < nr; i++) {
+        plain = plain && !has_slice(&((struct name_node *)name->nodes->pdata[i])->slice);
+    }
+    /* A format (level 0) right above the protocol, a raw node above it, or the protocol itself. */
+    if (plain && level + 1 >= nr && name->leaf == LEAF_FILE) {
         return g_strdup(name->path);
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(runtime); i++) {
-        drop(opts, runtime[i]);
+    if (plain && level + 1 >= nr && is_plain_null(opts)) {
+        return g_strconcat(leaf->driver, "://", NULL);
     }
-    drop_tuning(opts);
-    drop(opts, "backing");
-    rest = blockopts_take_prefix(opts, "backing");
-    blockopts_free(rest);
-    if (name->leaf == LEAF_NULL && name->null_bytes == NULL_DEFAULT_BYTES && !name->null_zeroes &&
-        blockopts_get(opts, "size") == NULL && blockopts_get(opts, "file.size") == NULL &&
-        name->slices->len == 0) {
-        return g_strdup("null-co://");
-    }
+    drop_hidden(opts);
     name_leaf_driver(name, opts);
     return blockopts_to_json(opts);
+}
+
+/* Names every node; opts is used up. */
+static void display_nodes(struct name *name, struct blockopts *opts)
+{
+    for (guint level = 0; level <= name->nodes->len; level++) {
+        struct blockopts *copy = blockopts_copy(opts);
+        char *display = display_node(name, level, copy);
+        struct blockopts *child = blockopts_take_prefix(opts, "file");
+
+        blockopts_free(copy);
+        if (level == 0) {
+            name->display = display;
+        } else {
+            ((struct name_node *)name->nodes->pdata[level - 1])->display = display;
+        }
+        blockopts_free(opts);
+        opts = child;
+    }
+    blockopts_free(opts);
 }
 
 static struct blockopts *parse_map(const struct name_request *request, GError **error)
@@ -512,13 +582,15 @@ static struct name *parse_plain(const struct name_request *request, GError **err
         return NULL;
     }
     name->display = name->leaf == LEAF_NULL ? g_strdup(request->text) : path_as_name(name->path);
+    ((struct name_node *)name->nodes->pdata[0])->display = g_strdup(name->display);
     return g_steal_pointer(&name);
 }
 
 struct name *name_parse(const struct name_request *request, GError **error)
 {
-    g_autoptr(Name) name = NULL;
     struct blockopts *opts;
+    struct blockopts *copy;
+    struct name *name;
 
     if (!request->image_opts && !blockopts_is_json(request->text)) {
         return parse_plain(request, error);
@@ -527,16 +599,12 @@ struct name *name_parse(const struct name_request *request, GError **error)
     if (opts == NULL) {
         return NULL;
     }
+    copy = blockopts_copy(opts); /* parsing uses the map up */
     name = parse_node(opts, request, FALSE, error);
     if (name == NULL) {
+        blockopts_free(copy);
         return NULL;
     }
-    /* Parsing used the map up; the name to report is made from a fresh one. */
-    opts = parse_map(request, error);
-    if (opts == NULL) {
-        return NULL;
-    }
-    name->display = display_name(name, opts);
-    blockopts_free(opts);
-    return g_steal_pointer(&name);
+    display_nodes(name, copy);
+    return name;
 }

@@ -20,10 +20,17 @@ enum leaf_kind {
     LEAF_NULL, /* null-co, null-aio */
 };
 
-/* A raw node between the format and the file: a window onto what is below it. */
+/* A window that a raw node opens onto what is below it. */
 struct slice {
     gboolean have_offset, have_size;
     uint64_t offset_bytes, size_bytes;
+};
+
+/* A node below the one that the name is about. */
+struct name_node {
+    char *driver;  /* "raw" or a protocol; NULL: a path, whatever it turns out to be */
+    char *display; /* how it is reported */
+    struct slice slice;
 };
 
 struct name {
@@ -38,7 +45,8 @@ struct name {
     uint64_t null_bytes;     /* LEAF_NULL */
     gboolean null_zeroes;    /* LEAF_NULL: read-zeroes=on */
 
-    GArray *slices; /* of struct slice, outermost first */
+    struct slice slice; /* of a format that is raw */
+    GPtrArray *nodes;   /* of struct name_node *, outermost first; the last is the protocol */
 
     gboolean read_only;
     gboolean force_share;

@@ -219,6 +219,8 @@ static struct image *new_image(const struct layer *layer)
     image->filename = g_strdup(layer->display);
     image->endpoint = endpoint_ref(layer->endpoint);
     image->probed = layer->format == NULL;
+    image->files = g_ptr_array_new_with_free_func(image_file_free);
+    g_ptr_array_add(image->files, image_file_new(NULL, layer->display, layer->endpoint));
     image->blob = CELL_NO_BLOB;
     image->depth = layer->parent != NULL ? layer->parent->depth + 1 : 0;
     g_ptr_array_add(layer->graph->images, image);
@@ -336,23 +338,42 @@ static struct endpoint *apply_slice(struct endpoint *endpoint, const struct slic
     return window;
 }
 
-/* Opens what the user named: the leaf, and the raw windows over it. */
-static struct endpoint *open_leaf(const struct name *name, unsigned flags, GError **error)
+static struct endpoint *open_protocol(const struct name *name, unsigned flags, GError **error)
 {
-    struct endpoint *endpoint;
-
     if (name->leaf == LEAF_NULL) {
-        endpoint = endpoint_new_null(name->null_bytes);
-    } else {
-        endpoint = endpoint_open(AT_FDCWD, name->path, FALSE, flags | name->endpoint_flags,
-                                 &name->cache, error);
+        return endpoint_new_null(name->null_bytes);
     }
-    for (guint i = name->slices->len; i-- > 0 && endpoint != NULL;) {
-        const struct slice *slice = &g_array_index(name->slices, struct slice, i);
+    return endpoint_open(AT_FDCWD, name->path, FALSE, flags | name->endpoint_flags, &name->cache,
+                         error);
+}
 
-        if (slice->have_offset || slice->have_size) {
-            endpoint = apply_slice(endpoint, slice, error);
+static gboolean has_slice(const struct slice *slice)
+{
+    return slice->have_offset || slice->have_size;
+}
+
+/*
+ * Opens what the user named: the file, and the raw windows over it.
+ *
+ * out:     *files, if not NULL: each node on the way, outermost first
+ */
+static struct endpoint *open_leaf(const struct name *name, unsigned flags, GPtrArray *files,
+                                  GError **error)
+{
+    struct endpoint *endpoint = open_protocol(name, flags, error);
+
+    for (guint i = name->nodes->len; i-- > 0 && endpoint != NULL;) {
+        const struct name_node *node = g_ptr_array_index(name->nodes, i);
+
+        if (has_slice(&node->slice)) {
+            endpoint = apply_slice(endpoint, &node->slice, error);
         }
+        if (files != NULL && endpoint != NULL) {
+            g_ptr_array_insert(files, 0, image_file_new(node->driver, node->display, endpoint));
+        }
+    }
+    if (endpoint != NULL && has_slice(&name->slice)) {
+        endpoint = apply_slice(endpoint, &name->slice, error);
     }
     return endpoint;
 }
@@ -404,8 +425,8 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
         return FALSE;
     }
     if (user_file) {
-        endpoint = open_leaf(user, 0, error);
-        display = g_strdup(user->display != NULL ? user->display : user->path);
+        endpoint = open_leaf(user, 0, NULL, error);
+        display = g_strdup(user->path);
     } else {
         endpoint = open_reference(parent, ref, 0, options, &display, error);
     }
@@ -441,7 +462,7 @@ static gboolean open_plain_child(struct image *parent, const struct wire_ref *re
     gboolean ok;
 
     if (user != NULL && ref->role == ABI__ROLE__ROLE_DATA_FILE) {
-        endpoint = open_leaf(user, flags, error);
+        endpoint = open_leaf(user, flags, NULL, error);
         display = g_strdup(user->path);
         layer.no_lock = user->no_lock;
     } else {
@@ -566,6 +587,7 @@ struct image *image_open_name(struct graph *graph, const struct name *name,
 {
     struct image_open_options own = *options;
     struct layer layer = {.graph = graph, .options = &own, .display = name->display};
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(image_file_free);
     g_autoptr(Endpoint) endpoint = NULL;
     struct image *image;
 
@@ -580,7 +602,7 @@ struct image *image_open_name(struct graph *graph, const struct name *name,
         g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Block node is read-only");
         return NULL;
     }
-    endpoint = open_leaf(name, own.read_write ? ENDPOINT_WRITE : 0, error);
+    endpoint = open_leaf(name, own.read_write ? ENDPOINT_WRITE : 0, files, error);
     if (endpoint == NULL) {
         return NULL;
     }
@@ -595,7 +617,10 @@ struct image *image_open_name(struct graph *graph, const struct name *name,
     if (name->is_protocol) {
         g_free(image->format);
         image->format = g_strdup(name->driver);
+        g_ptr_array_set_size(files, 0);
     }
+    g_ptr_array_unref(image->files);
+    image->files = g_steal_pointer(&files);
     image->unknown_content = name->leaf == LEAF_NULL && !name->null_zeroes;
     if (own.read_write && image->probed && strcmp(image->format, "raw") == 0) {
         wording_warn_probed_raw(name->display);
