@@ -169,6 +169,7 @@ def main():
 
     # The prefix keeps shared-folder names short: they appear in messages.
     top = tempfile.mkdtemp(prefix="instar-diff.")
+    os.chmod(top, 0o755)  # some cases run as another user
     failed = False
     try:
         suite = Suite(workdir.Tools(os.path.join(top, "ours"), {"qemu-img": [ours]}), profiles, sandboxes, top, options.v)

@@ -9,7 +9,8 @@
 #     exits 0;                      ok "a raw image is made"
 #     prints '^Formatting';         ok "and the line about it is printed"
 #
-# "ok TITLE" reports whether the command before it succeeded. The script runs
+# "ok TITLE" reports whether the command before it succeeded; a failure of a run
+# that said "not built yet" is open work (TODO), not a defect. The script runs
 # in the scratch folder, which goes away at its end.
 
 set -u
@@ -62,6 +63,10 @@ ok() {
     if [ $test_status -eq 0 ]; then
         echo "ok $test_number - $1"
         return 0
+    fi
+    if grep -q 'is not built yet in instar' "$scratch/stderr"; then
+        echo "not ok $test_number - $1 # TODO not built yet"
+        return 1
     fi
     echo "not ok $test_number - $1"
     diag "exit code $code, standard output and error were:"
