@@ -20,7 +20,7 @@
 gboolean wire_refuse(GError **out, const char *what)
 {
     g_set_error(out, CELL_ERROR, CELL_ERROR_PROTOCOL,
-                "The cell gave an answer that is not allowed: %s", what);
+                "The sandboxed parser gave an invalid answer (%s)", what);
     return FALSE;
 }
 
