@@ -19,9 +19,10 @@
 struct slot {
     struct source *src; /* NULL: free */
     uint64_t page;      /* index of the page in the source */
-    uint32_t filled;    /* bytes valid from the page's start (the last page may be short) */
-    uint16_t next;      /* in the hash chain */
-    bool used;          /* since the hand passed */
+    uint32_t
+        filled; /* bytes valid from the page's start (the last page and a primed one are short) */
+    uint16_t next; /* in the hash chain */
+    bool used;     /* since the hand passed */
     uint8_t *bytes;
 };
 
@@ -162,6 +163,18 @@ static uint64_t batch_end(const struct source *src, uint64_t page, uint64_t aske
     return end;
 }
 
+/* The slot that holds [within, within + len) of a page; a primed page that is too short is given
+ * up. */
+static struct slot *find_filled(struct source *src, uint64_t page, uint64_t within, uint64_t len)
+{
+    struct slot *s = find(src, page);
+    if (s && min_u64(within + len, page_bytes(src, page)) > s->filled) {
+        unlink_slot(s);
+        return NULL;
+    }
+    return s;
+}
+
 enum guest_err cache_read(struct source *src, uint64_t offset, uint64_t len, void *buf,
                           struct guest_err_detail *detail)
 {
@@ -170,7 +183,7 @@ enum guest_err cache_read(struct source *src, uint64_t offset, uint64_t len, voi
     while (len > 0) {
         uint64_t page = offset / CACHE_PAGE_BYTES;
         uint64_t within = offset % CACHE_PAGE_BYTES;
-        struct slot *s = find(src, page);
+        struct slot *s = find_filled(src, page, within, len);
         if (!s) {
             enum guest_err err = fetch(src, page, batch_end(src, page, end_page), detail);
             if (err)
@@ -186,6 +199,17 @@ enum guest_err cache_read(struct source *src, uint64_t offset, uint64_t len, voi
         len -= n;
     }
     return GUEST_OK;
+}
+
+void cache_prime(struct source *src, struct span head)
+{
+    if (head.len == 0 || head.len > page_bytes(src, 0) || find(src, 0))
+        return;
+    struct slot *s = take_slot();
+    if (!s)
+        return;
+    memcpy(s->bytes, head.data, head.len);
+    link_slot(s, src, 0, (uint32_t)head.len);
 }
 
 void cache_forget(struct source *src)

@@ -19,6 +19,14 @@
 enum guest_err cache_read(struct source *src, uint64_t offset, uint64_t len, void *buf,
                           struct guest_err_detail *detail);
 
+/*
+ * Puts the first bytes of a source into the cache, so that reads inside them need no upcall. No
+ * effect when there is no memory for it.
+ *
+ * in:      head: at most CACHE_PAGE_BYTES and no more than the source has
+ */
+void cache_prime(struct source *src, struct span head);
+
 /* Drops every page of a source. */
 void cache_forget(struct source *src);
 

@@ -31,6 +31,11 @@ enum guest_err source_read_padded(struct source *src, uint64_t offset, uint64_t 
     return there ? source_read(src, offset, there, buf, detail) : GUEST_OK;
 }
 
+void source_prime(struct source *src, struct span head)
+{
+    cache_prime(src, head);
+}
+
 void source_forget(struct source *src)
 {
     cache_forget(src);

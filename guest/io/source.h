@@ -55,6 +55,11 @@ enum guest_err source_read_padded(struct source *src, uint64_t offset, uint64_t 
                                   struct guest_err_detail *detail);
 
 /*
+ * Takes over the first bytes of the blob that the host sent along, so that probing needs no upcall.
+ */
+void source_prime(struct source *src, struct span head);
+
+/*
  * Forgets cached pages, after the host has changed the blob.
  */
 void source_forget(struct source *src);

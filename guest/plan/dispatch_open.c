@@ -65,6 +65,7 @@ static enum guest_err run_open(struct session *session, const ProtobufCMessage *
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     source->allocated_bytes = request->blob->allocated;
     source->read_only = request->blob->read_only;
+    source_prime(source, span_of(request->blob->head.data, request->blob->head.len));
     err = node_open(source, request, &node, detail);
     if (err) {
         source_free(source);

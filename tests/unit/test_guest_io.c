@@ -114,6 +114,24 @@ static void test_forget(void)
     free_source(src);
 }
 
+/* Primed bytes spare a read; what lies behind them is read. */
+static void test_prime(void)
+{
+    struct source *src = new_source();
+    uint8_t buf[5000];
+    source_prime(src, span_of(content, 4096));
+    g_assert_cmpint(source_read(src, 0, 4096, buf, NULL), ==, GUEST_OK);
+    g_assert_cmpint(source_read(src, 4095, 1, buf, NULL), ==, GUEST_OK);
+    g_assert_cmpuint(nr_batches, ==, 0);
+    g_assert_cmpint(source_read(src, 0, 5000, buf, NULL), ==, GUEST_OK);
+    g_assert_cmpmem(buf, 5000, content, 5000);
+    g_assert_cmpuint(nr_batches, ==, 1);
+    g_assert_cmpint(source_read(src, 4096, 5000, buf, NULL), ==, GUEST_OK);
+    g_assert_cmpmem(buf, 5000, content + 4096, 5000);
+    g_assert_cmpuint(nr_batches, ==, 1);
+    free_source(src);
+}
+
 /* A failed batch leaves nothing behind that a later read would take for bytes of the image. */
 static void test_failed_read(void)
 {
@@ -139,6 +157,7 @@ int main(int argc, char **argv)
     g_test_add_func("/guest-io/walk-in-order", test_walk_in_order);
     g_test_add_func("/guest-io/padded", test_padded);
     g_test_add_func("/guest-io/forget", test_forget);
+    g_test_add_func("/guest-io/prime", test_prime);
     g_test_add_func("/guest-io/failed-read", test_failed_read);
     return g_test_run();
 }
