@@ -9,6 +9,10 @@
 
 #define CORRUPT(what)                                                                              \
     "qcow2: Image is corrupt: " what "; further non-fatal corruption events will be suppressed"
+/* Stock ends this hint without a newline. */
+#define RUN_CHECK                                                                                  \
+    "Some clusters may be leaked, run 'qemu-img check -r' on the image file to "                   \
+    "fix." WORDING_UNTERMINATED
 #define IN_TABLE "(L2 offset: {0#x}, L2 index: {1#x})"
 
 static const struct wording_row rows[] = {
@@ -25,6 +29,7 @@ static const struct wording_row rows[] = {
     {QCOW2_ERR_FEATURES_BOTH,
      "Unsupported qcow2 feature(s): {span}, Unknown incompatible feature: {0x}"},
     {QCOW2_ERR_CORRUPT_READ_WRITE, "qcow2: Image is corrupt; cannot be opened read/write"},
+    {QCOW2_ERR_SUBCLUSTER_SIZE, "Unsupported subcluster size: {0}"},
     {QCOW2_ERR_REFCOUNT_ORDER, "Reference count entry width too large; may not exceed 64 bits"},
     {QCOW2_ERR_CRYPT_METHOD, "Unsupported encryption method {0}"},
     {QCOW2_ERR_NO_REFTABLE, "Image does not contain a reference count table"},
@@ -36,6 +41,8 @@ static const struct wording_row rows[] = {
     {QCOW2_ERR_L1_OFFSET, "Active L1 table offset invalid"},
     {QCOW2_ERR_L1_SMALL, "L1 table is too small"},
     {QCOW2_ERR_TOO_BIG, "Image is too big"},
+    {QCOW2_ERR_L1_READ, "Could not read L1 table: Input/output error"},
+    {QCOW2_ERR_SECTOR_COUNT, "Could not refresh total sector count: File too large"},
     {QCOW2_ERR_COMPRESSION_UNKNOWN, "qcow2: unknown compression type: {0}"},
     {QCOW2_ERR_COMPRESSION_BIT_SET,
      "qcow2: Compression type incompatible feature bit must not be set"},
@@ -56,7 +63,7 @@ static const struct wording_row rows[] = {
     {QCOW2_ERR_EXT_BITMAPS_NONE, "found bitmaps extension with zero bitmaps"},
     {QCOW2_ERR_EXT_BITMAPS_OFFSET, "bitmaps_ext: invalid bitmap directory offset"},
     {QCOW2_ERR_EXT_BITMAPS_SIZE, "bitmaps_ext: bitmap directory size ({0}) exceeds the maximum "
-                                 "supported size (1073741824)"},
+                                 "supported size (67107840)"},
 
     {QCOW2_ERR_SNAPSHOT_EXTRA, "Too much extra metadata in snapshot table entry {0}\n"
                                "You can force-remove this extra metadata by updating the image "
@@ -73,6 +80,12 @@ static const struct wording_row rows[] = {
     {QCOW2_ERR_BITMAP_FEWER, "Less bitmaps found than specified in header extension"},
     {QCOW2_ERR_BITMAP_BROKEN, "Broken bitmap directory"},
     {QCOW2_ERR_BITMAP_READ, "Failed to read bitmap directory"},
+
+    {QCOW2_WARN_BITMAPS_STALE, "a program lacking bitmap support modified this file, so all "
+                               "bitmaps are now considered inconsistent\n" RUN_CHECK},
+    {QCOW2_WARN_BITMAPS_V2,
+     "This qcow2 v2 image contains bitmaps, but they may have been modified by a program without "
+     "persistent bitmap support; so now they must all be considered inconsistent\n" RUN_CHECK},
 
     {QCOW2_ERR_NO_DATA_FILE, "'data-file' is required for this image"},
     {QCOW2_ERR_ENCRYPTED, "Reading encrypted qcow2 images is not supported yet"},

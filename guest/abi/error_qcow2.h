@@ -38,7 +38,9 @@ enum qcow2_err {
     QCOW2_ERR_COMPRESSION_UNKNOWN,   /* n0: compression_type */
     QCOW2_ERR_COMPRESSION_BIT_SET,   /* the feature bit is set, the type is zlib */
     QCOW2_ERR_COMPRESSION_BIT_CLEAR, /* the feature bit is clear, the type is not zlib */
-    QCOW2_ERR_LAZY_REFCOUNTS_V2,
+    QCOW2_ERR_SUBCLUSTER_SIZE,       /* n0: bytes, below 512 */
+    QCOW2_ERR_L1_READ,               /* so far out that no file reaches there */
+    QCOW2_ERR_SECTOR_COUNT,          /* virtual size of 2^63 and more */
 
     /* opening: header extensions */
     QCOW2_ERR_EXT_LARGE = GUEST_ERR_QCOW2 + 32,
@@ -65,6 +67,10 @@ enum qcow2_err {
     QCOW2_ERR_BITMAP_FEWER,
     QCOW2_ERR_BITMAP_BROKEN, /* an entry leaves the directory */
     QCOW2_ERR_BITMAP_READ,   /* the directory cannot be read */
+
+    /* opening: warnings, see OpenReply.warning */
+    QCOW2_WARN_BITMAPS_STALE = GUEST_ERR_QCOW2 + 72,
+    QCOW2_WARN_BITMAPS_V2,
 
     /* reading data: refused */
     QCOW2_ERR_NO_DATA_FILE = GUEST_ERR_QCOW2 + 80, /* the external data file was not given */

@@ -76,7 +76,8 @@ struct format_driver {
     void (*close)(struct node *node);
 };
 
-#define NODE_REFS_MAX 4
+#define NODE_REFS_MAX     4
+#define NODE_WARNINGS_MAX 4
 
 struct node {
     uint32_t id;
@@ -91,6 +92,8 @@ struct node {
     struct node *data_file;            /* NULL: data is in source */
     Abi__FileRef *refs[NODE_REFS_MAX]; /* what the image needs, in order; owned by the node */
     unsigned nr_refs;
+    uint32_t warnings[NODE_WARNINGS_MAX]; /* codes of what is worth a warning at open */
+    unsigned nr_warnings;
     void *state; /* the driver's */
 };
 

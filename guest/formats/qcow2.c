@@ -85,6 +85,8 @@ static enum guest_err qcow2_open(struct node *node, const Abi__OpenRequest *requ
         q->l1_size = q->header.l1_size;
         err = qcow2_read_l1(q, q->header.l1_table_offset, q->l1_size, &q->l1, detail);
     }
+    if (!err && q->header.crypt_method > QCOW2_CRYPT_LUKS)
+        err = qcow2_error_numbers(detail, QCOW2_ERR_CRYPT_METHOD, q->header.crypt_method, 0, 0);
     if (!err)
         err = qcow2_read_extensions(q, detail);
     if (!err)
@@ -93,8 +95,13 @@ static enum guest_err qcow2_open(struct node *node, const Abi__OpenRequest *requ
         err = add_backing(node, q, detail);
     if (!err)
         err = qcow2_read_snapshots(q, detail);
+    if (!err && q->header.size > INT64_MAX)
+        err = qcow2_error(detail, QCOW2_ERR_SECTOR_COUNT);
     if (err)
         return err;
+    if (q->ext.bitmaps_stale)
+        node->warnings[node->nr_warnings++] =
+            q->header.version == 2 ? QCOW2_WARN_BITMAPS_V2 : QCOW2_WARN_BITMAPS_STALE;
     node->virtual_size = q->header.size & ~(uint64_t)(QCOW2_SECTOR_BYTES - 1);
     node->cluster_size = q->cluster_size;
     node->encrypted = q->header.crypt_method != QCOW2_CRYPT_NONE;

@@ -172,7 +172,7 @@ enum guest_err qcow2_read_extensions(struct qcow2 *q, struct guest_err_detail *d
 /*
  * Names the unknown incompatible features, from the image's feature name table if it has one.
  *
- * returns: QCOW2_ERR_FEATURES_*, or why the extensions cannot be read
+ * returns: QCOW2_ERR_FEATURES_*
  */
 enum guest_err qcow2_name_features(struct qcow2 *q, uint64_t unknown,
                                    struct guest_err_detail *detail);

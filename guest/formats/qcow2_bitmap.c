@@ -108,12 +108,10 @@ enum guest_err qcow2_read_bitmaps(struct qcow2 *q, struct qcow2_bitmap **out, ui
     uint32_t nr = 0;
     enum guest_err err;
 
-    if (!range_inside_u64(q->ext.bitmap_directory_offset, len, q->source->size_bytes))
-        return qcow2_error(detail, QCOW2_ERR_BITMAP_READ);
     bytes = arena_bytes(len);
     bitmaps = arena_array(q->ext.nb_bitmaps, sizeof(*bitmaps));
     if (bytes && bitmaps)
-        err = source_read(q->source, q->ext.bitmap_directory_offset, len, bytes, detail);
+        err = source_read_padded(q->source, q->ext.bitmap_directory_offset, len, bytes, detail);
     else
         err = err_plain(detail, GUEST_ERR_NO_MEMORY);
     if (!err)

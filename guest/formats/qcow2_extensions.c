@@ -216,18 +216,15 @@ enum guest_err qcow2_name_features(struct qcow2 *q, uint64_t unknown,
         detail = &scratch;
     err_plain(detail, GUEST_OK);
     for (;;) {
-        enum guest_err err = next_extension(q, &at, &e, &more, detail);
+        enum guest_err err = next_extension(q, &at, &e, &more, NULL);
         struct span table;
 
-        if (err)
-            return err;
-        if (!more)
-            break;
+        if (err || !more)
+            break; /* extensions that are broken name nothing */
         if (e.type != QCOW2_EXT_FEATURE_NAMES)
             continue;
-        err = read_data(q, &e, false, &table, detail);
-        if (err)
-            return err;
+        if (read_data(q, &e, false, &table, NULL))
+            break;
         name_from_table(table, &unknown, detail);
         free((void *)table.data);
     }

@@ -10,6 +10,9 @@
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
+/* No file of qemu's is longer: 2^63 - 1, down to a multiple of its largest alignment. */
+#define FILE_BYTES_MAX 0x7fffffffc0000000ull
+
 static void decode_header(struct span bytes, struct qcow2_header *h)
 {
     struct cursor c = cur_of(bytes);
@@ -134,6 +137,8 @@ static enum guest_err validate_tables(const struct qcow2 *q, bool for_check,
                             QCOW2_ERR_L1_LARGE, QCOW2_ERR_L1_OFFSET, detail);
     if (err)
         return err;
+    if (h->size > INT64_MAX)
+        return GUEST_OK; /* refused at the end of opening, as in stock */
     if (h->size >> q->l1_shift >= INT32_MAX)
         return qcow2_error(detail, QCOW2_ERR_TOO_BIG);
     if (h->l1_size < div_round_up_u64(h->size, 1ull << q->l1_shift))
@@ -162,10 +167,12 @@ enum guest_err qcow2_read_header(struct source *source, const Abi__OpenRequest *
     if ((h->incompatible_features & QCOW2_INCOMPAT_CORRUPT) && request->read_write &&
         !request->for_check)
         return qcow2_error(detail, QCOW2_ERR_CORRUPT_READ_WRITE);
+    if ((h->incompatible_features & QCOW2_INCOMPAT_EXTL2) &&
+        (1u << h->cluster_bits) / QCOW2_SUBCLUSTERS < QCOW2_SECTOR_BYTES)
+        return qcow2_error_numbers(detail, QCOW2_ERR_SUBCLUSTER_SIZE,
+                                   (1u << h->cluster_bits) / QCOW2_SUBCLUSTERS, 0, 0);
     if (h->refcount_order > QCOW2_REFCOUNT_ORDER_MAX)
         return qcow2_error(detail, QCOW2_ERR_REFCOUNT_ORDER);
-    if (h->crypt_method > QCOW2_CRYPT_LUKS)
-        return qcow2_error_numbers(detail, QCOW2_ERR_CRYPT_METHOD, h->crypt_method, 0, 0);
     derive_geometry(out);
     return validate_tables(out, request->for_check, detail);
 }
@@ -173,9 +180,12 @@ enum guest_err qcow2_read_header(struct source *source, const Abi__OpenRequest *
 enum guest_err qcow2_read_l1(const struct qcow2 *q, uint64_t offset, uint64_t entries,
                              uint64_t **out, struct guest_err_detail *detail)
 {
-    uint64_t *l1 = arena_array(entries, sizeof(*l1));
+    uint64_t *l1;
     enum guest_err err;
 
+    if (!range_inside_u64(offset, entries * sizeof(*l1), FILE_BYTES_MAX))
+        return qcow2_error(detail, QCOW2_ERR_L1_READ);
+    l1 = arena_array(entries, sizeof(*l1));
     if (!l1)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     err = source_read_padded(q->source, offset, entries * sizeof(*l1), l1, detail);

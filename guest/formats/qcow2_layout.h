@@ -93,10 +93,11 @@
 #define QCOW2_SNAPSHOT_TABLE_MAX (1024ull * QCOW2_SNAPSHOTS_MAX)
 #define QCOW2_SNAPSHOT_EXTRA_MAX 1024u
 #define QCOW2_BACKING_NAME_MAX   1023u
-#define QCOW2_BACKING_FORMAT_MAX 16u /* a longer name is refused, its length counted without NUL   \
-                                      */
+#define QCOW2_BACKING_FORMAT_MAX                                                                   \
+    16u /* a longer name is refused, its length counted without NUL                                \
+         */
 #define QCOW2_BITMAPS_MAX            65535u
-#define QCOW2_BITMAP_DIRECTORY_MAX   0x40000000ull
+#define QCOW2_BITMAP_DIRECTORY_MAX   (1024ull * QCOW2_BITMAPS_MAX)
 #define QCOW2_BITMAP_NAME_MAX        1023u
 #define QCOW2_BITMAP_TABLE_MAX       0x8000000ull /* entries */
 #define QCOW2_BITMAP_PHYSICAL_MAX    0x20000000ull

@@ -28,6 +28,23 @@ static Abi__FileRef *copy_ref(const Abi__FileRef *ref)
     return copy;
 }
 
+static enum guest_err fill_warnings(const struct node *node, Abi__OpenReply *reply,
+                                    struct guest_err_detail *detail)
+{
+    reply->warning = arena_array(NODE_WARNINGS_MAX, sizeof(*reply->warning));
+    if (!reply->warning)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    for (unsigned i = 0; i < node->nr_warnings; i++) {
+        Abi__Error *warning = malloc(sizeof(*warning));
+        if (!warning)
+            return err_plain(detail, GUEST_ERR_NO_MEMORY);
+        abi__error__init(warning);
+        warning->code = node->warnings[i];
+        reply->warning[reply->n_warning++] = warning;
+    }
+    return GUEST_OK;
+}
+
 static enum guest_err fill_open_reply(const struct node *node, Abi__OpenReply *reply,
                                       struct guest_err_detail *detail)
 {
@@ -46,7 +63,7 @@ static enum guest_err fill_open_reply(const struct node *node, Abi__OpenReply *r
             return err_plain(detail, GUEST_ERR_NO_MEMORY);
         reply->ref[reply->n_ref++] = ref;
     }
-    return GUEST_OK;
+    return fill_warnings(node, reply, detail);
 }
 
 static enum guest_err run_open(struct session *session, const ProtobufCMessage *message,
