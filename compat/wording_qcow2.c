@@ -9,6 +9,13 @@
 
 #define CORRUPT(what)                                                                              \
     "qcow2: Image is corrupt: " what "; further non-fatal corruption events will be suppressed"
+#define READ_SNAPSHOTS "ERROR failed to read the snapshot table: "
+#define SNAPSHOT_EXTRA                                                                             \
+    "Too much extra metadata in snapshot table entry {0}\n"                                        \
+    "You can force-remove this extra metadata with qemu-img check -r all"
+#define SNAPSHOT_TABLE_BIG                                                                         \
+    "Snapshot table is too big\n"                                                                  \
+    "You can force-remove all {0} overhanging snapshots with qemu-img check -r all"
 /* Stock ends this hint without a newline. */
 #define RUN_CHECK                                                                                  \
     "Some clusters may be leaked, run 'qemu-img check -r' on the image file to "                   \
@@ -42,6 +49,7 @@ static const struct wording_row rows[] = {
     {QCOW2_ERR_L1_SMALL, "L1 table is too small"},
     {QCOW2_ERR_TOO_BIG, "Image is too big"},
     {QCOW2_ERR_L1_READ, "Could not read L1 table: Input/output error"},
+    {QCOW2_ERR_RAW_WITHOUT_DATA_FILE, "data-file-raw requires a data file"},
     {QCOW2_ERR_SECTOR_COUNT, "Could not refresh total sector count: File too large"},
     {QCOW2_ERR_COMPRESSION_UNKNOWN, "qcow2: unknown compression type: {0}"},
     {QCOW2_ERR_COMPRESSION_BIT_SET,
@@ -65,12 +73,8 @@ static const struct wording_row rows[] = {
     {QCOW2_ERR_EXT_BITMAPS_SIZE, "bitmaps_ext: bitmap directory size ({0}) exceeds the maximum "
                                  "supported size (67107840)"},
 
-    {QCOW2_ERR_SNAPSHOT_EXTRA, "Too much extra metadata in snapshot table entry {0}\n"
-                               "You can force-remove this extra metadata by updating the image "
-                               "via qemu-img check -r all"},
-    {QCOW2_ERR_SNAPSHOT_TABLE_BIG, "Snapshot table is too big\n"
-                                   "You can force-remove all {0} overhanging snapshots with "
-                                   "qemu-img check -r all"},
+    {QCOW2_ERR_SNAPSHOT_EXTRA, SNAPSHOT_EXTRA},
+    {QCOW2_ERR_SNAPSHOT_TABLE_BIG, SNAPSHOT_TABLE_BIG},
     {QCOW2_ERR_SNAPSHOT_READ, "Failed to read snapshot table"},
     {QCOW2_ERR_SNAPSHOT_L1_LARGE, "Snapshot L1 table too large"},
     {QCOW2_ERR_SNAPSHOT_L1_OFFSET, "Snapshot L1 table offset invalid"},
@@ -79,6 +83,10 @@ static const struct wording_row rows[] = {
     {QCOW2_ERR_BITMAP_MORE, "More bitmaps found than specified in header extension"},
     {QCOW2_ERR_BITMAP_FEWER, "Less bitmaps found than specified in header extension"},
     {QCOW2_ERR_BITMAP_BROKEN, "Broken bitmap directory"},
+    {QCOW2_ERR_BITMAP_TABLE, "Could not read bitmap_table table from image for bitmap '{span}': "
+                             "Invalid argument"},
+    {QCOW2_ERR_BITMAP_DATA, "Could not read bitmap '{span}' from image: Invalid argument"},
+    {QCOW2_ERR_BITMAP_EMPTY, "Requested bitmap directory size is zero"},
     {QCOW2_ERR_BITMAP_READ, "Failed to read bitmap directory"},
 
     {QCOW2_WARN_BITMAPS_STALE, "a program lacking bitmap support modified this file, so all "
@@ -88,6 +96,7 @@ static const struct wording_row rows[] = {
      "persistent bitmap support; so now they must all be considered inconsistent\n" RUN_CHECK},
 
     {QCOW2_ERR_NO_DATA_FILE, "'data-file' is required for this image"},
+    {QCOW2_ERR_NO_KEY, "Parameter 'encrypt.key-secret' is required for cipher"},
     {QCOW2_ERR_ENCRYPTED, "Reading encrypted qcow2 images is not supported yet"},
 
     {QCOW2_EVENT_L2_OFFSET, CORRUPT("L2 table offset {0#x} unaligned (L1 index: {1#x})")},
@@ -102,6 +111,59 @@ static const struct wording_row rows[] = {
              "{1#x}, L2 index: {2#x})")},
     {QCOW2_EVENT_REFBLOCK_OFFSET,
      CORRUPT("Refblock offset {0#x} unaligned (reftable index: {1#x})")},
+
+    {QCOW2_FOUND_SNAPSHOTS_LARGE, "ERROR snapshot table too large\n"
+                                  "You can force-remove all {0} overhanging snapshots with "
+                                  "qemu-img check -r all"},
+    {QCOW2_FOUND_SNAPSHOTS_OFFSET, "ERROR snapshot table offset invalid"},
+    {QCOW2_FOUND_SNAPSHOT_EXTRA, READ_SNAPSHOTS SNAPSHOT_EXTRA},
+    {QCOW2_FOUND_SNAPSHOT_TABLE_BIG, READ_SNAPSHOTS SNAPSHOT_TABLE_BIG},
+    {QCOW2_FOUND_PAST_END, "ERROR: counting reference for region exceeding the end of the file by "
+                           "one cluster or more: offset 0x{0x} size 0x{1x}"},
+    {QCOW2_FOUND_COUNT_OVERFLOW,
+     "ERROR: overflow cluster offset=0x{0x}\n"
+     "Use qemu-img amend to increase the refcount entry width or qemu-img convert to create a "
+     "clean copy if the image cannot be opened for writing"},
+    {QCOW2_FOUND_L1_IO, "ERROR: I/O error in check_refcounts_l1"},
+    {QCOW2_FOUND_L1_RESERVED, "ERROR found L1 entry with reserved bits set: {0x}"},
+    {QCOW2_FOUND_L2_UNALIGNED,
+     "ERROR l2_offset={0x}: Table is not cluster aligned; L1 entry corrupted"},
+    {QCOW2_FOUND_L2_IO, "ERROR: I/O error in check_refcounts_l2"},
+    {QCOW2_FOUND_L2_RESERVED, "ERROR found l2 entry with reserved bits set: {0x}"},
+    {QCOW2_FOUND_COMPRESSED_COPIED,
+     "ERROR: coffset=0x{0x}: copied flag must never be set for compressed clusters"},
+    {QCOW2_FOUND_COMPRESSED_DATA_FILE, "ERROR compressed cluster {0} with data file, entry=0x{1x}"},
+    {QCOW2_FOUND_COMPRESSED_BITMAP,
+     "ERROR compressed cluster {0} with non-zero subcluster allocation bitmap, entry=0x{1x}"},
+    {QCOW2_FOUND_BITMAP_CORRUPT,
+     "ERROR offset={0x}: Allocated cluster has corrupted subcluster allocation bitmap"},
+    {QCOW2_FOUND_ZERO_UNALIGNED,
+     "ERROR offset={0x}: Preallocated cluster is not properly aligned; L2 entry corrupted."},
+    {QCOW2_FOUND_DATA_UNALIGNED,
+     "ERROR offset={0x}: Data cluster is not properly aligned; L2 entry corrupted."},
+    {QCOW2_FOUND_UNALLOCATED_BITMAP,
+     "ERROR: Unallocated cluster has non-zero subcluster allocation map"},
+    {QCOW2_FOUND_SNAPSHOTS_DATA_FILE, "ERROR {0} snapshots in image with data file"},
+    {QCOW2_FOUND_SNAPSHOT_L1_OFFSET,
+     "ERROR snapshot {span} l1_offset={0#x}: L1 table is not cluster aligned; snapshot table entry "
+     "corrupted"},
+    {QCOW2_FOUND_SNAPSHOT_L1_SIZE,
+     "ERROR snapshot {span} l1_size={0#x}: L1 table is too large; snapshot table entry corrupted"},
+    {QCOW2_FOUND_REFTABLE_RESERVED, "ERROR refcount table entry {0} has reserved bits set"},
+    {QCOW2_FOUND_REFBLOCK_UNALIGNED,
+     "ERROR refcount block {0} is not cluster aligned; refcount table entry corrupted"},
+    {QCOW2_FOUND_REFBLOCK_OUTSIDE, "ERROR refcount block {0} is outside image"},
+    {QCOW2_FOUND_REFBLOCK_SHARED, "ERROR refcount block {0} refcount={1}"},
+    {QCOW2_FOUND_REFBLOCK_EVENT,
+     CORRUPT("Refblock offset {0#x} unaligned (reftable index: {1#x})")},
+    {QCOW2_FOUND_NO_REFCOUNT, "Can't get refcount for cluster {0}: {1e}"},
+    {QCOW2_FOUND_LEAK, "Leaked cluster {0} refcount={1} reference={2}"},
+    {QCOW2_FOUND_MISSING, "ERROR cluster {0} refcount={1} reference={2}"},
+    {QCOW2_FOUND_COPIED_L2,
+     "ERROR OFLAG_COPIED L2 cluster: l1_index={0} l1_entry={1x} refcount={2}"},
+    {QCOW2_FOUND_COPIED_DATA, "ERROR OFLAG_COPIED data cluster: l2_entry={0x} refcount={1}"},
+    {QCOW2_FOUND_L2_UNREADABLE, "ERROR: Could not read L2 table: {0e}"},
+    {QCOW2_FOUND_SNAPSHOT_INCOMPLETE, "ERROR snapshot table entry {0} is incomplete"},
 };
 
 void wording_register_qcow2(void)

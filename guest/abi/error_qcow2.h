@@ -40,6 +40,7 @@ enum qcow2_err {
     QCOW2_ERR_COMPRESSION_BIT_CLEAR, /* the feature bit is clear, the type is not zlib */
     QCOW2_ERR_SUBCLUSTER_SIZE,       /* n0: bytes, below 512 */
     QCOW2_ERR_L1_READ,               /* so far out that no file reaches there */
+    QCOW2_ERR_RAW_WITHOUT_DATA_FILE, /* the autoclear bit without the incompatible one */
     QCOW2_ERR_SECTOR_COUNT,          /* virtual size of 2^63 and more */
 
     /* opening: header extensions */
@@ -66,6 +67,9 @@ enum qcow2_err {
     QCOW2_ERR_BITMAP_MORE, /* the directory holds more than the extension says */
     QCOW2_ERR_BITMAP_FEWER,
     QCOW2_ERR_BITMAP_BROKEN, /* an entry leaves the directory */
+    QCOW2_ERR_BITMAP_TABLE,  /* text: name; an entry of its table is none */
+    QCOW2_ERR_BITMAP_DATA,   /* text: name; its table has the wrong size */
+    QCOW2_ERR_BITMAP_EMPTY,  /* the directory has no bytes */
     QCOW2_ERR_BITMAP_READ,   /* the directory cannot be read */
 
     /* opening: warnings, see OpenReply.warning */
@@ -74,6 +78,7 @@ enum qcow2_err {
 
     /* reading data: refused */
     QCOW2_ERR_NO_DATA_FILE = GUEST_ERR_QCOW2 + 80, /* the external data file was not given */
+    QCOW2_ERR_NO_KEY,                              /* encrypted, and no key was given */
     QCOW2_ERR_ENCRYPTED,                           /* decryption is not built yet */
 
     /* reading data: corruption events, see qcow2_err_is_event */
@@ -85,6 +90,50 @@ enum qcow2_err {
     QCOW2_EVENT_DATA_FILE_OFFSET,                 /* n0: host offset, n1: guest offset, n2: index */
     QCOW2_EVENT_REFBLOCK_OFFSET,                  /* n0: offset, n1: refcount table index */
     QCOW2_EVENT_LAST = GUEST_ERR_QCOW2 + 127,
+};
+
+/* What check finds, in the order in which it looks. */
+enum qcow2_finding {
+    /* the snapshot table cannot be read; lines with the program's name */
+    QCOW2_FOUND_SNAPSHOTS_LARGE = GUEST_ERR_QCOW2 + 128, /* n0: how many too many */
+    QCOW2_FOUND_SNAPSHOTS_OFFSET,
+    QCOW2_FOUND_SNAPSHOT_EXTRA,     /* n0: index */
+    QCOW2_FOUND_SNAPSHOT_TABLE_BIG, /* n0: how many do not fit */
+
+    /* an entry of it */
+    QCOW2_FOUND_SNAPSHOT_INCOMPLETE, /* n0: index */
+
+    /* counting references */
+    QCOW2_FOUND_PAST_END,       /* n0: offset, n1: size */
+    QCOW2_FOUND_COUNT_OVERFLOW, /* n0: offset */
+    QCOW2_FOUND_L1_IO,
+    QCOW2_FOUND_L1_RESERVED,  /* n0: entry */
+    QCOW2_FOUND_L2_UNALIGNED, /* n0: offset */
+    QCOW2_FOUND_L2_IO,
+    QCOW2_FOUND_L2_RESERVED,          /* n0: entry */
+    QCOW2_FOUND_COMPRESSED_COPIED,    /* n0: offset of the bytes */
+    QCOW2_FOUND_COMPRESSED_DATA_FILE, /* n0: index, n1: entry */
+    QCOW2_FOUND_COMPRESSED_BITMAP,    /* n0: index, n1: entry */
+    QCOW2_FOUND_BITMAP_CORRUPT,       /* n0: offset */
+    QCOW2_FOUND_ZERO_UNALIGNED,       /* n0: offset */
+    QCOW2_FOUND_DATA_UNALIGNED,       /* n0: offset */
+    QCOW2_FOUND_UNALLOCATED_BITMAP,
+    QCOW2_FOUND_SNAPSHOTS_DATA_FILE, /* n0: how many */
+    QCOW2_FOUND_SNAPSHOT_L1_OFFSET,  /* text: "id (name)", n0: offset */
+    QCOW2_FOUND_SNAPSHOT_L1_SIZE,    /* text: "id (name)", n0: entries */
+    QCOW2_FOUND_REFTABLE_RESERVED,   /* n0: index */
+    QCOW2_FOUND_REFBLOCK_UNALIGNED,  /* n0: index */
+    QCOW2_FOUND_REFBLOCK_OUTSIDE,    /* n0: index */
+    QCOW2_FOUND_REFBLOCK_SHARED,     /* n0: index, n1: references */
+
+    /* comparing them with the refcounts */
+    QCOW2_FOUND_REFBLOCK_EVENT, /* n0: offset, n1: index; the corruption event of reading it */
+    QCOW2_FOUND_NO_REFCOUNT,    /* n0: cluster, n1: errno */
+    QCOW2_FOUND_LEAK,           /* n0: cluster, n1: refcount, n2: references */
+    QCOW2_FOUND_MISSING,        /* n0: cluster, n1: refcount, n2: references */
+    QCOW2_FOUND_COPIED_L2,      /* n0: L1 index, n1: entry, n2: refcount */
+    QCOW2_FOUND_COPIED_DATA,    /* n0: entry, n1: refcount */
+    QCOW2_FOUND_L2_UNREADABLE,  /* n0: errno */
 };
 
 /*

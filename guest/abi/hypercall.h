@@ -22,8 +22,8 @@
  *   0x00000000_10000000  limit     arena heap                         read, write
  *   0x00000001_00000000  window    bulk bytes: blob data, plan data   read, write
  *
- * A ring of the doorbell is one `out` to CELL_DOORBELL_PORT in a kvm cell (the I/O permission bitmap
- * opens that port alone), one byte written to descriptor CELL_PIPE_OUT and one read from
+ * A ring of the doorbell is one `out` to CELL_DOORBELL_PORT in a kvm cell (the I/O permission
+ * bitmap opens that port alone), one byte written to descriptor CELL_PIPE_OUT and one read from
  * CELL_PIPE_IN in a process cell.
  */
 #ifndef INSTAR_GUEST_ABI_HYPERCALL_H
@@ -264,10 +264,16 @@ struct cell_place {
 _Static_assert(sizeof(struct cell_place) == 40, "cell_place");
 #define CELL_PLACES_MAX (CELL_RECORDS_SIZE / sizeof(struct cell_place))
 
-/* One finding of a check; what it means is enum cell_finding_code in guest/abi/error.h. */
+enum cell_finding_flags {
+    CELL_FINDING_PREFIXED = 1, /* its line starts with the program's name */
+    CELL_FINDING_TEXT = 2,     /* no finding: `code` bytes, at most 32, of text for the next one,
+                                  in memory order in number[] */
+};
+
+/* One finding of a check; what it means is the format's list of codes in guest/abi/. */
 struct cell_finding {
     uint32_t code;
-    uint32_t flags;
+    uint32_t flags; /* enum cell_finding_flags */
     uint64_t number[4];
 };
 _Static_assert(sizeof(struct cell_finding) == 40, "cell_finding");

@@ -3,7 +3,8 @@
  * The qcow2 driver: opening an image and the table of its verbs.
  *
  * Reading only; writing is in qcow2_writer*.c, qcow2_create*.c and qcow2_resize*.c. Encrypted
- * images open, so that `info` can show them, but their data is not decrypted yet.
+ * images open, so that `info` can show them, but there is no decryption yet: without
+ * no_io they are refused as stock refuses them without a key.
  */
 #include "guest/formats/qcow2.h"
 #include "guest/lib/arena.h"
@@ -41,15 +42,25 @@ static enum guest_err add_backing(struct node *node, struct qcow2 *q,
                         detail);
 }
 
+/*
+ * The external data file's name, and that the features about it agree. Only who will look at the
+ * data needs the file.
+ */
 static enum guest_err add_data_file(struct node *node, struct qcow2 *q,
+                                    const Abi__OpenRequest *request,
                                     struct guest_err_detail *detail)
 {
     static const char raw[] = "raw";
+    bool is_raw = q->header.autoclear_features & QCOW2_AUTOCLEAR_DATA_FILE_RAW;
 
-    if (!q->has_data_file || q->ext.data_file.len == 0)
+    if (q->has_data_file && q->ext.data_file.len)
+        return node_add_ref(node, ABI__ROLE__ROLE_DATA_FILE, q->ext.data_file,
+                            span_of(raw, sizeof(raw) - 1), 0, detail);
+    if (request->no_io)
         return GUEST_OK;
-    return node_add_ref(node, ABI__ROLE__ROLE_DATA_FILE, q->ext.data_file,
-                        span_of(raw, sizeof(raw) - 1), 0, detail);
+    if (q->has_data_file)
+        return qcow2_error(detail, QCOW2_ERR_NO_DATA_FILE);
+    return is_raw ? qcow2_error(detail, QCOW2_ERR_RAW_WITHOUT_DATA_FILE) : GUEST_OK;
 }
 
 static void qcow2_close(struct node *node)
@@ -58,13 +69,10 @@ static void qcow2_close(struct node *node)
 
     if (!q)
         return;
-    for (uint32_t i = 0; q->snapshots && i < q->header.nb_snapshots; i++) {
-        free((void *)q->snapshots[i].id_str.data);
-        free((void *)q->snapshots[i].name.data);
-    }
-    free(q->snapshots);
+    qcow2_free_snapshots(q);
     free(q->l1);
-    free(q->window.bytes);
+    qcow2_l2_window_clear(&q->window);
+    qcow2_free_bitmaps(q);
     free((void *)q->ext.backing_format.data);
     free((void *)q->ext.data_file.data);
     free(q);
@@ -84,17 +92,22 @@ static enum guest_err qcow2_open(struct node *node, const Abi__OpenRequest *requ
     if (!err) {
         q->l1_size = q->header.l1_size;
         err = qcow2_read_l1(q, q->header.l1_table_offset, q->l1_size, &q->l1, detail);
+        qcow2_l2_window_reset(&q->window, q->l1, q->l1_size);
     }
     if (!err && q->header.crypt_method > QCOW2_CRYPT_LUKS)
         err = qcow2_error_numbers(detail, QCOW2_ERR_CRYPT_METHOD, q->header.crypt_method, 0, 0);
     if (!err)
         err = qcow2_read_extensions(q, detail);
     if (!err)
-        err = add_data_file(node, q, detail);
+        err = add_data_file(node, q, request, detail);
+    if (!err && q->header.crypt_method && !request->no_io)
+        err = qcow2_error(detail, QCOW2_ERR_NO_KEY);
     if (!err)
         err = add_backing(node, q, detail);
     if (!err)
-        err = qcow2_read_snapshots(q, detail);
+        err = request->for_check ? GUEST_OK : qcow2_read_snapshots(q, detail);
+    if (!err)
+        err = qcow2_read_bitmaps(q, detail);
     if (!err && q->header.size > INT64_MAX)
         err = qcow2_error(detail, QCOW2_ERR_SECTOR_COUNT);
     if (err)
@@ -102,7 +115,7 @@ static enum guest_err qcow2_open(struct node *node, const Abi__OpenRequest *requ
     if (q->ext.bitmaps_stale)
         node->warnings[node->nr_warnings++] =
             q->header.version == 2 ? QCOW2_WARN_BITMAPS_V2 : QCOW2_WARN_BITMAPS_STALE;
-    node->virtual_size = q->header.size & ~(uint64_t)(QCOW2_SECTOR_BYTES - 1);
+    node->virtual_size = qcow2_virtual_size(q);
     node->cluster_size = q->cluster_size;
     node->encrypted = q->header.crypt_method != QCOW2_CRYPT_NONE;
     node->dirty = q->header.incompatible_features & QCOW2_INCOMPAT_DIRTY;
@@ -116,6 +129,7 @@ const struct format_driver format_qcow2 = {
     .open = qcow2_open,
     .map = qcow2_map,
     .info = qcow2_info,
+    .check = qcow2_check,
     .load_snapshot = qcow2_load_snapshot,
     .close = qcow2_close,
 };

@@ -77,8 +77,15 @@ struct qcow2_bitmap {
     struct span name;
 };
 
-/* L2 tables at hand: those of consecutive L1 entries, read with one scattered read. */
+/*
+ * A walk over the L2 tables of one L1 table. Tables of consecutive L1 entries are read together,
+ * the more the longer the walk goes in order.
+ */
+#define QCOW2_WINDOW_BYTES_MAX (1ull << 20)
+
 struct qcow2_l2_window {
+    const uint64_t *l1;  /* decoded; borrowed */
+    uint64_t l1_size;    /* entries */
     uint8_t *bytes;      /* nr_tables tables, in L1 order */
     uint64_t capacity;   /* bytes */
     uint64_t first_l1;   /* L1 index of the first table */
@@ -108,6 +115,10 @@ struct qcow2 {
 
     struct qcow2_snapshot *snapshots;
     uint32_t nr_snapshots;
+    uint64_t snapshots_bytes; /* length of the snapshot table */
+
+    struct qcow2_bitmap *bitmaps;
+    uint32_t nr_bitmaps;
 
     struct qcow2_l2_window window;
     bool preallocation_known; /* whether the next is valid */
@@ -118,6 +129,12 @@ struct qcow2 {
 static inline struct qcow2 *qcow2_of(struct node *node)
 {
     return node->state;
+}
+
+/* The size of the disk: whole sectors. */
+static inline uint64_t qcow2_virtual_size(const struct qcow2 *q)
+{
+    return q->header.size & ~(uint64_t)(QCOW2_SECTOR_BYTES - 1);
 }
 
 /* Gives a code of ours back as the common type, with its numbers recorded. */
@@ -155,6 +172,14 @@ enum guest_err qcow2_check_table(const struct qcow2 *q, uint64_t offset, uint64_
                                  enum qcow2_err misplaced, struct guest_err_detail *detail);
 
 /*
+ * Reads a table of the image; past the end of the file it reads as zeros.
+ *
+ * returns: GUEST_ERR_IO also for a place that no file of qemu's reaches
+ */
+enum guest_err qcow2_read(const struct qcow2 *q, uint64_t offset, uint64_t len, void *buf,
+                          struct guest_err_detail *detail);
+
+/*
  * Reads an L1 table into memory of its own, decoded. Past the end of the file it reads as zeros.
  */
 enum guest_err qcow2_read_l1(const struct qcow2 *q, uint64_t offset, uint64_t entries,
@@ -184,16 +209,43 @@ enum guest_err qcow2_map(struct node *node, uint64_t start, uint64_t length,
 
 /*
  * Gives the bytes of the L2 table that an L1 entry names. Bytes past the end of the file are zero.
+ * A table that is not on a cluster boundary is read from where it is said to be.
  *
  * in:      l1_index whose entry names a table (offset not 0)
  * out:     *out, one cluster, valid until the next call
- * returns: QCOW2_EVENT_L2_OFFSET; GUEST_ERR_IO; GUEST_ERR_NO_MEMORY
+ * returns: GUEST_ERR_IO; GUEST_ERR_NO_MEMORY
+ * bound:   QCOW2_WINDOW_BYTES_MAX of memory, or one cluster
  */
-enum guest_err qcow2_l2_table(struct qcow2 *q, uint64_t l1_index, struct span *out,
-                              struct guest_err_detail *detail);
+enum guest_err qcow2_l2_table(struct qcow2 *q, struct qcow2_l2_window *window, uint64_t l1_index,
+                              struct span *out, struct guest_err_detail *detail);
 
-/* Forgets the L2 tables at hand (another L1 table is in force, or the file has changed). */
-void qcow2_l2_forget(struct qcow2 *q);
+/* Starts a walk over another L1 table, or the same one after the file has changed. */
+void qcow2_l2_window_reset(struct qcow2_l2_window *window, const uint64_t *l1, uint64_t l1_size);
+void qcow2_l2_window_clear(struct qcow2_l2_window *window);
+
+/* What an L2 entry, or one subcluster of it, says. */
+enum qcow2_l2_kind {
+    QCOW2_L2_UNALLOCATED,       /* ask the backing file */
+    QCOW2_L2_UNALLOCATED_ALLOC, /* the same, but the cluster around it is allocated */
+    QCOW2_L2_ZERO_PLAIN,
+    QCOW2_L2_ZERO_ALLOC, /* zeros, but keeps its cluster */
+    QCOW2_L2_NORMAL,
+    QCOW2_L2_COMPRESSED,
+    QCOW2_L2_INVALID,
+};
+
+/* A decoded L2 entry. */
+struct qcow2_l2_entry {
+    uint64_t raw;
+    uint64_t offset; /* of the cluster, 0: none */
+    uint32_t alloc;  /* subcluster bitmaps; 0 without subclusters */
+    uint32_t zero;
+};
+
+struct qcow2_l2_entry qcow2_l2_entry_at(const struct qcow2 *q, struct span table, uint32_t index);
+
+/* The kind of the cluster as a whole; with subclusters, of the part that the bitmaps refine. */
+enum qcow2_l2_kind qcow2_l2_cluster_kind(const struct qcow2 *q, struct qcow2_l2_entry entry);
 
 /* Where the bytes of a compressed L2 entry are: `*out_bytes` at `*out_offset` at most. */
 void qcow2_compressed_range(const struct qcow2 *q, uint64_t entry, uint64_t *out_offset,
@@ -227,19 +279,30 @@ bool qcow2_seems_preallocated(struct qcow2 *q);
  * bound:   QCOW2_SNAPSHOT_TABLE_MAX bytes, QCOW2_SNAPSHOTS_MAX snapshots
  */
 enum guest_err qcow2_read_snapshots(struct qcow2 *q, struct guest_err_detail *detail);
+void qcow2_free_snapshots(struct qcow2 *q);
 enum guest_err qcow2_load_snapshot(struct node *node, const Abi__SnapshotLoadRequest *request,
                                    struct guest_err_detail *detail);
 
 /* qcow2_bitmap.c */
 
 /*
- * Reads the bitmap directory.
+ * Reads the bitmap directory, and looks at the tables of the bitmaps that are not in use.
  *
- * out:     *out, *out_nr: the caller frees the array and the names with qcow2_free_bitmaps
+ * bound:   QCOW2_BITMAP_DIRECTORY_MAX bytes of directory, one bitmap's table at a time
  */
-enum guest_err qcow2_read_bitmaps(struct qcow2 *q, struct qcow2_bitmap **out, uint32_t *out_nr,
-                                  struct guest_err_detail *detail);
-void qcow2_free_bitmaps(struct qcow2_bitmap *bitmaps, uint32_t nr);
+enum guest_err qcow2_read_bitmaps(struct qcow2 *q, struct guest_err_detail *detail);
+void qcow2_free_bitmaps(struct qcow2 *q);
+
+/*
+ * Reads a bitmap's table.
+ *
+ * out:     *out, decoded, table_size entries; the caller frees it
+ */
+enum guest_err qcow2_read_bitmap_table(const struct qcow2 *q, const struct qcow2_bitmap *bitmap,
+                                       uint64_t **out, struct guest_err_detail *detail);
+
+/* Whether an entry of a bitmap's table is one that the format knows. */
+bool qcow2_bitmap_entry_ok(const struct qcow2 *q, uint64_t entry);
 
 /* qcow2_info.c */
 enum guest_err qcow2_info(struct node *node, Abi__InfoReply *reply,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory of persistent bitmaps, as far as listing them needs it.
+ * The directory of persistent bitmaps and their tables. The bits themselves are not read here.
  */
 #include "guest/formats/qcow2.h"
 #include "guest/lib/arena.h"
@@ -18,20 +18,18 @@ struct entry_check {
 static enum guest_err validate(const struct qcow2 *q, const struct qcow2_bitmap *b,
                                struct entry_check k, struct guest_err_detail *detail)
 {
-    uint64_t bytes_covered_bits = b->granularity_bits + 3 + q->header.cluster_bits;
     bool fail = b->table_size == 0 || b->table_offset == 0 ||
                 b->table_offset % q->cluster_size != 0 || b->table_size > QCOW2_BITMAP_TABLE_MAX ||
                 b->granularity_bits > QCOW2_BITMAP_GRANULARITY_MAX ||
                 b->granularity_bits < QCOW2_BITMAP_GRANULARITY_MIN || k.name_size == 0 ||
-                k.name_size > QCOW2_BITMAP_NAME_MAX || k.type != BITMAP_TYPE_DIRTY_TRACKING;
+                k.name_size > QCOW2_BITMAP_NAME_MAX || k.type != BITMAP_TYPE_DIRTY_TRACKING ||
+                (b->flags & ~(QCOW2_BITMAP_IN_USE | QCOW2_BITMAP_AUTO));
 
     if (!fail) {
         uint64_t physical = b->table_size * q->cluster_size;
-        uint64_t needed = div_round_up_u64(q->header.size, 1ull << b->granularity_bits);
+        uint64_t needed = div_round_up_u64(qcow2_virtual_size(q), 1ull << b->granularity_bits);
 
-        fail = physical > QCOW2_BITMAP_PHYSICAL_MAX || physical * 8 < needed ||
-               (!(b->flags & QCOW2_BITMAP_IN_USE) &&
-                b->table_size != div_round_up_u64(q->header.size, 1ull << bytes_covered_bits));
+        fail = physical > QCOW2_BITMAP_PHYSICAL_MAX || physical * 8 < needed;
     }
     if (fail)
         return err_text(detail, (enum guest_err)(int)QCOW2_ERR_BITMAP_ENTRY, b->name, 0);
@@ -71,57 +69,99 @@ static enum guest_err decode_entry(const struct qcow2 *q, struct cursor *c, stru
     return validate(q, b, k, detail);
 }
 
-static enum guest_err decode_directory(const struct qcow2 *q, struct span bytes,
-                                       struct qcow2_bitmap *bitmaps, uint32_t *out_nr,
+static enum guest_err decode_directory(struct qcow2 *q, struct span bytes,
                                        struct guest_err_detail *detail)
 {
     struct cursor c = cur_of(bytes);
-    uint32_t nr = 0;
 
     while (cur_left(&c) > 0) {
         enum guest_err err;
 
-        if (nr == q->ext.nb_bitmaps)
+        if (q->nr_bitmaps == q->ext.nb_bitmaps)
             return qcow2_error(detail, QCOW2_ERR_BITMAP_MORE);
-        *out_nr = nr + 1;
-        err = decode_entry(q, &c, &bitmaps[nr], detail);
+        err = decode_entry(q, &c, &q->bitmaps[q->nr_bitmaps++], detail);
         if (err)
             return err;
-        nr++;
     }
-    return nr == q->ext.nb_bitmaps ? GUEST_OK : qcow2_error(detail, QCOW2_ERR_BITMAP_FEWER);
+    return q->nr_bitmaps == q->ext.nb_bitmaps ? GUEST_OK
+                                              : qcow2_error(detail, QCOW2_ERR_BITMAP_FEWER);
 }
 
-void qcow2_free_bitmaps(struct qcow2_bitmap *bitmaps, uint32_t nr)
-{
-    for (uint32_t i = 0; bitmaps && i < nr; i++)
-        free((void *)bitmaps[i].name.data);
-    free(bitmaps);
-}
-
-enum guest_err qcow2_read_bitmaps(struct qcow2 *q, struct qcow2_bitmap **out, uint32_t *out_nr,
-                                  struct guest_err_detail *detail)
+static enum guest_err read_directory(struct qcow2 *q, struct guest_err_detail *detail)
 {
     uint64_t len = q->ext.bitmap_directory_size;
-    struct qcow2_bitmap *bitmaps = NULL;
     uint8_t *bytes;
-    uint32_t nr = 0;
     enum guest_err err;
 
+    if (len == 0)
+        return qcow2_error(detail, QCOW2_ERR_BITMAP_EMPTY);
     bytes = arena_bytes(len);
-    bitmaps = arena_array(q->ext.nb_bitmaps, sizeof(*bitmaps));
-    if (bytes && bitmaps)
+    q->bitmaps = arena_array(q->ext.nb_bitmaps, sizeof(*q->bitmaps));
+    if (bytes && q->bitmaps)
         err = source_read_padded(q->source, q->ext.bitmap_directory_offset, len, bytes, detail);
     else
         err = err_plain(detail, GUEST_ERR_NO_MEMORY);
     if (!err)
-        err = decode_directory(q, span_of(bytes, len), bitmaps, &nr, detail);
+        err = decode_directory(q, span_of(bytes, len), detail);
     free(bytes);
-    if (err) {
-        qcow2_free_bitmaps(bitmaps, nr);
+    return err;
+}
+
+enum guest_err qcow2_read_bitmap_table(const struct qcow2 *q, const struct qcow2_bitmap *bitmap,
+                                       uint64_t **out, struct guest_err_detail *detail)
+{
+    return qcow2_read_l1(q, bitmap->table_offset, bitmap->table_size, out, detail);
+}
+
+bool qcow2_bitmap_entry_ok(const struct qcow2 *q, uint64_t entry)
+{
+    uint64_t offset = entry & QCOW2_OFFSET_MASK;
+
+    if (entry & QCOW2_BITMAP_ENTRY_RESERVED)
+        return false;
+    return offset == 0 || (offset % q->cluster_size == 0 && !(entry & QCOW2_BITMAP_ENTRY_ONES));
+}
+
+/* A bitmap that is in use is stale anyway; of the others the bits would be loaded. */
+static enum guest_err check_table(const struct qcow2 *q, const struct qcow2_bitmap *b,
+                                  struct guest_err_detail *detail)
+{
+    uint64_t covered_bits = b->granularity_bits + 3 + q->header.cluster_bits;
+    uint64_t *table;
+    bool ok = true;
+    enum guest_err err;
+
+    if (b->flags & QCOW2_BITMAP_IN_USE)
+        return GUEST_OK;
+    err = qcow2_read_bitmap_table(q, b, &table, detail);
+    if (err)
         return err;
-    }
-    *out = bitmaps;
-    *out_nr = nr;
+    for (uint32_t i = 0; ok && i < b->table_size; i++)
+        ok = qcow2_bitmap_entry_ok(q, table[i]);
+    free(table);
+    if (!ok)
+        return err_text(detail, (enum guest_err)(int)QCOW2_ERR_BITMAP_TABLE, b->name, 0);
+    if (b->table_size != div_round_up_u64(qcow2_virtual_size(q), 1ull << covered_bits))
+        return err_text(detail, (enum guest_err)(int)QCOW2_ERR_BITMAP_DATA, b->name, 0);
     return GUEST_OK;
+}
+
+enum guest_err qcow2_read_bitmaps(struct qcow2 *q, struct guest_err_detail *detail)
+{
+    enum guest_err err = GUEST_OK;
+
+    if (q->ext.has_bitmaps)
+        err = read_directory(q, detail);
+    for (uint32_t i = 0; !err && i < q->nr_bitmaps; i++)
+        err = check_table(q, &q->bitmaps[i], detail);
+    return err;
+}
+
+void qcow2_free_bitmaps(struct qcow2 *q)
+{
+    for (uint32_t i = 0; i < q->nr_bitmaps; i++)
+        free((void *)q->bitmaps[i].name.data);
+    free(q->bitmaps);
+    q->bitmaps = NULL;
+    q->nr_bitmaps = 0;
 }

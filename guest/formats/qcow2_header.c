@@ -116,6 +116,7 @@ static enum guest_err validate_tables(const struct qcow2 *q, bool for_check,
                                       struct guest_err_detail *detail)
 {
     const struct qcow2_header *h = &q->header;
+    uint64_t needed;
     enum guest_err err;
 
     if (h->refcount_table_clusters == 0 && !for_check)
@@ -137,11 +138,11 @@ static enum guest_err validate_tables(const struct qcow2 *q, bool for_check,
                             QCOW2_ERR_L1_LARGE, QCOW2_ERR_L1_OFFSET, detail);
     if (err)
         return err;
-    if (h->size > INT64_MAX)
-        return GUEST_OK; /* refused at the end of opening, as in stock */
-    if (h->size >> q->l1_shift >= INT32_MAX)
+    /* Wraps for the largest sizes, as in stock: they are refused at the end of opening. */
+    needed = (h->size + (1ull << q->l1_shift) - 1) >> q->l1_shift;
+    if (needed > INT32_MAX)
         return qcow2_error(detail, QCOW2_ERR_TOO_BIG);
-    if (h->l1_size < div_round_up_u64(h->size, 1ull << q->l1_shift))
+    if (h->l1_size < needed)
         return qcow2_error(detail, QCOW2_ERR_L1_SMALL);
     return GUEST_OK;
 }
@@ -175,6 +176,14 @@ enum guest_err qcow2_read_header(struct source *source, const Abi__OpenRequest *
         return qcow2_error(detail, QCOW2_ERR_REFCOUNT_ORDER);
     derive_geometry(out);
     return validate_tables(out, request->for_check, detail);
+}
+
+enum guest_err qcow2_read(const struct qcow2 *q, uint64_t offset, uint64_t len, void *buf,
+                          struct guest_err_detail *detail)
+{
+    if (!range_inside_u64(offset, len, FILE_BYTES_MAX))
+        return err_numbers(detail, GUEST_ERR_IO, QCOW2_EIO, offset, 0, 0);
+    return source_read_padded(q->source, offset, len, buf, detail);
 }
 
 enum guest_err qcow2_read_l1(const struct qcow2 *q, uint64_t offset, uint64_t entries,

@@ -38,38 +38,29 @@ static enum guest_err fill_snapshots(const struct qcow2 *q, Abi__InfoReply *repl
     return GUEST_OK;
 }
 
-static enum guest_err fill_bitmaps(struct qcow2 *q, Abi__Qcow2Info *out,
+static enum guest_err fill_bitmaps(const struct qcow2 *q, Abi__Qcow2Info *out,
                                    struct guest_err_detail *detail)
 {
-    struct qcow2_bitmap *bitmaps = NULL;
-    uint32_t nr = 0;
-    enum guest_err err = GUEST_OK;
-
-    out->has_bitmaps = true;
-    if (!q->ext.has_bitmaps)
-        return GUEST_OK; /* none, which is worth showing */
-    err = qcow2_read_bitmaps(q, &bitmaps, &nr, detail);
-    if (err)
-        return err;
-    out->bitmap = arena_array(nr, sizeof(*out->bitmap));
-    for (uint32_t i = 0; out->bitmap && i < nr; i++) {
+    out->has_bitmaps = true; /* or none, which is worth showing */
+    out->bitmap = arena_array(q->nr_bitmaps, sizeof(*out->bitmap));
+    if (!out->bitmap)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    for (uint32_t i = 0; i < q->nr_bitmaps; i++) {
+        const struct qcow2_bitmap *from = &q->bitmaps[i];
         Abi__Bitmap *b = malloc(sizeof(*b));
 
         if (!b)
-            break;
+            return err_plain(detail, GUEST_ERR_NO_MEMORY);
         abi__bitmap__init(b);
         out->bitmap[out->n_bitmap++] = b;
-        b->granularity = 1ull << bitmaps[i].granularity_bits;
-        b->in_use = bitmaps[i].flags & QCOW2_BITMAP_IN_USE;
-        b->auto_ = bitmaps[i].flags & QCOW2_BITMAP_AUTO;
-        b->unknown_flags = bitmaps[i].flags & ~(QCOW2_BITMAP_IN_USE | QCOW2_BITMAP_AUTO);
-        if (!message_set_bytes(&b->name, bitmaps[i].name))
-            break;
+        b->granularity = 1ull << from->granularity_bits;
+        b->in_use = from->flags & QCOW2_BITMAP_IN_USE;
+        b->auto_ = from->flags & QCOW2_BITMAP_AUTO;
+        b->unknown_flags = from->flags & ~(QCOW2_BITMAP_IN_USE | QCOW2_BITMAP_AUTO);
+        if (!message_set_bytes(&b->name, from->name))
+            return err_plain(detail, GUEST_ERR_NO_MEMORY);
     }
-    if (out->n_bitmap < nr)
-        err = err_plain(detail, GUEST_ERR_NO_MEMORY);
-    qcow2_free_bitmaps(bitmaps, nr);
-    return err;
+    return GUEST_OK;
 }
 
 static bool fill_words(const struct qcow2 *q, Abi__Qcow2Info *out)

@@ -11,60 +11,44 @@
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
-#define WINDOW_BYTES_MAX  (1ull << 20)
 #define WINDOW_TABLES_MAX 64u
-
-/* What an L2 entry, or one subcluster of it, says. */
-enum l2_kind {
-    L2_UNALLOCATED,       /* ask the backing file */
-    L2_UNALLOCATED_ALLOC, /* the same, but the cluster around it is allocated */
-    L2_ZERO_PLAIN,
-    L2_ZERO_ALLOC, /* zeros, but keeps its cluster */
-    L2_NORMAL,
-    L2_COMPRESSED,
-    L2_INVALID,
-};
-
-/* A decoded L2 entry. */
-struct l2_entry {
-    uint64_t raw;
-    uint64_t offset; /* of the cluster, 0: none */
-    uint32_t alloc;  /* subcluster bitmaps; 0 without subclusters */
-    uint32_t zero;
-};
 
 /* ---- reading tables ---- */
 
-void qcow2_l2_forget(struct qcow2 *q)
+void qcow2_l2_window_reset(struct qcow2_l2_window *w, const uint64_t *l1, uint64_t l1_size)
 {
-    q->window.nr_tables = 0;
-    q->window.read_ahead = 0;
+    w->l1 = l1;
+    w->l1_size = l1_size;
+    w->nr_tables = 0;
+    w->read_ahead = 0;
 }
 
-/* How many consecutive L1 entries from `first` on, at most `max`, name an aligned L2 table. */
-static uint32_t count_tables(const struct qcow2 *q, uint64_t first, uint32_t max)
+void qcow2_l2_window_clear(struct qcow2_l2_window *w)
 {
-    uint32_t nr = 0;
+    free(w->bytes);
+    *w = (struct qcow2_l2_window){0};
+}
 
-    while (nr < max && first + nr < q->l1_size) {
-        uint64_t offset = q->l1[first + nr] & QCOW2_OFFSET_MASK;
-        if (offset == 0 || offset % q->cluster_size != 0)
-            break;
+/* How many consecutive L1 entries from `first` on name a table: at least 1, at most `max`. */
+static uint32_t count_tables(const struct qcow2_l2_window *w, uint64_t first, uint32_t max)
+{
+    uint32_t nr = 1;
+
+    while (nr < max && first + nr < w->l1_size && (w->l1[first + nr] & QCOW2_OFFSET_MASK))
         nr++;
-    }
     return nr;
 }
 
 /* Reads nr tables with one scattered read. */
-static enum guest_err read_tables(struct qcow2 *q, uint64_t first, uint32_t nr,
-                                  struct guest_err_detail *detail)
+static enum guest_err read_tables(struct qcow2 *q, struct qcow2_l2_window *w, uint64_t first,
+                                  uint32_t nr, struct guest_err_detail *detail)
 {
     struct source_piece pieces[WINDOW_TABLES_MAX];
     unsigned nr_pieces = 0;
 
     for (uint32_t i = 0; i < nr; i++) {
-        uint64_t offset = q->l1[first + i] & QCOW2_OFFSET_MASK;
-        uint8_t *table = &q->window.bytes[i * q->cluster_size];
+        uint64_t offset = w->l1[first + i] & QCOW2_OFFSET_MASK;
+        uint8_t *table = &w->bytes[i * q->cluster_size];
         uint64_t there = offset < q->source->size_bytes ? q->source->size_bytes - offset : 0;
 
         there = min_u64(there, q->cluster_size);
@@ -76,29 +60,35 @@ static enum guest_err read_tables(struct qcow2 *q, uint64_t first, uint32_t nr,
     return nr_pieces ? q->source->read(q->source, pieces, nr_pieces, detail) : GUEST_OK;
 }
 
-static enum guest_err fill_window(struct qcow2 *q, uint64_t l1_index,
+/* How many tables to read at l1_index: one, or more with every miss that goes on in order. */
+static uint32_t tables_wanted(const struct qcow2 *q, const struct qcow2_l2_window *w,
+                              uint64_t l1_index)
+{
+    uint64_t most = max_u64(QCOW2_WINDOW_BYTES_MAX / q->cluster_size, 1);
+    bool in_order = w->nr_tables && l1_index >= w->first_l1 + w->nr_tables &&
+                    l1_index - w->first_l1 <= 2ull * w->nr_tables;
+
+    most = min_u64(most, WINDOW_TABLES_MAX);
+    return in_order ? (uint32_t)min_u64(w->read_ahead * 4ull, most) : 1;
+}
+
+static enum guest_err fill_window(struct qcow2 *q, struct qcow2_l2_window *w, uint64_t l1_index,
                                   struct guest_err_detail *detail)
 {
-    struct qcow2_l2_window *w = &q->window;
-    uint32_t most =
-        (uint32_t)min_u64(WINDOW_TABLES_MAX, max_u64(WINDOW_BYTES_MAX / q->cluster_size, 1));
-    bool sequential = w->nr_tables && l1_index >= w->first_l1 + w->nr_tables &&
-                      l1_index - w->first_l1 <= 2ull * w->nr_tables;
-    uint32_t want = sequential ? min_u64(w->read_ahead * 4ull, most) : 1;
-    uint32_t nr = count_tables(q, l1_index, want);
+    uint32_t want = tables_wanted(q, w, l1_index);
+    uint32_t nr = count_tables(w, l1_index, want);
     enum guest_err err;
 
+    w->nr_tables = 0;
     if (w->capacity < nr * q->cluster_size) {
         free(w->bytes);
-        w->nr_tables = 0;
         w->capacity = 0;
         w->bytes = arena_bytes(nr * q->cluster_size);
         if (!w->bytes)
             return err_plain(detail, GUEST_ERR_NO_MEMORY);
         w->capacity = nr * q->cluster_size;
     }
-    w->nr_tables = 0;
-    err = read_tables(q, l1_index, nr, detail);
+    err = read_tables(q, w, l1_index, nr, detail);
     if (err)
         return err;
     w->first_l1 = l1_index;
@@ -107,16 +97,11 @@ static enum guest_err fill_window(struct qcow2 *q, uint64_t l1_index,
     return GUEST_OK;
 }
 
-enum guest_err qcow2_l2_table(struct qcow2 *q, uint64_t l1_index, struct span *out,
-                              struct guest_err_detail *detail)
+enum guest_err qcow2_l2_table(struct qcow2 *q, struct qcow2_l2_window *w, uint64_t l1_index,
+                              struct span *out, struct guest_err_detail *detail)
 {
-    struct qcow2_l2_window *w = &q->window;
-    uint64_t offset = q->l1[l1_index] & QCOW2_OFFSET_MASK;
-
-    if (offset % q->cluster_size != 0)
-        return qcow2_error_numbers(detail, QCOW2_EVENT_L2_OFFSET, offset, l1_index, 0);
     if (!w->nr_tables || l1_index < w->first_l1 || l1_index - w->first_l1 >= w->nr_tables) {
-        enum guest_err err = fill_window(q, l1_index, detail);
+        enum guest_err err = fill_window(q, w, l1_index, detail);
         if (err)
             return err;
     }
@@ -137,10 +122,10 @@ void qcow2_compressed_range(const struct qcow2 *q, uint64_t entry, uint64_t *out
     *out_bytes = sectors * QCOW2_SECTOR_BYTES - offset % QCOW2_SECTOR_BYTES;
 }
 
-static struct l2_entry entry_at(const struct qcow2 *q, struct span table, uint32_t index)
+struct qcow2_l2_entry qcow2_l2_entry_at(const struct qcow2 *q, struct span table, uint32_t index)
 {
     const uint8_t *p = &table.data[(uint64_t)index * q->l2_entry_bytes];
-    struct l2_entry e = {.raw = load_be64(p)};
+    struct qcow2_l2_entry e = {.raw = load_be64(p)};
 
     e.offset = e.raw & QCOW2_OFFSET_MASK;
     if (q->extended_l2) {
@@ -150,41 +135,42 @@ static struct l2_entry entry_at(const struct qcow2 *q, struct span table, uint32
     return e;
 }
 
-/* The kind of the cluster as a whole; with subclusters, of the part that the bitmaps refine. */
-static enum l2_kind cluster_kind(const struct qcow2 *q, struct l2_entry e)
+enum qcow2_l2_kind qcow2_l2_cluster_kind(const struct qcow2 *q, struct qcow2_l2_entry e)
 {
     if (e.raw & QCOW2_OFLAG_COMPRESSED)
-        return L2_COMPRESSED;
+        return QCOW2_L2_COMPRESSED;
     if (!q->extended_l2 && (e.raw & QCOW2_OFLAG_ZERO))
-        return e.offset ? L2_ZERO_ALLOC : L2_ZERO_PLAIN;
+        return e.offset ? QCOW2_L2_ZERO_ALLOC : QCOW2_L2_ZERO_PLAIN;
     /* An external data file may hold guest cluster 0 at offset 0: COPIED tells it from none. */
     if (e.offset == 0 && !(q->has_data_file && (e.raw & QCOW2_OFLAG_COPIED)))
-        return L2_UNALLOCATED;
-    return L2_NORMAL;
+        return QCOW2_L2_UNALLOCATED;
+    return QCOW2_L2_NORMAL;
 }
 
-static enum l2_kind subcluster_kind(const struct qcow2 *q, struct l2_entry e, uint32_t sub)
+static enum qcow2_l2_kind subcluster_kind(const struct qcow2 *q, struct qcow2_l2_entry e,
+                                          uint32_t sub)
 {
-    enum l2_kind kind = cluster_kind(q, e);
+    enum qcow2_l2_kind kind = qcow2_l2_cluster_kind(q, e);
     uint32_t bit = 1u << sub;
 
-    if (!q->extended_l2 || kind == L2_COMPRESSED)
+    if (!q->extended_l2 || kind == QCOW2_L2_COMPRESSED)
         return kind;
-    if (kind == L2_NORMAL) {
+    if (kind == QCOW2_L2_NORMAL) {
         if (e.alloc & e.zero)
-            return L2_INVALID;
+            return QCOW2_L2_INVALID;
         if (e.zero & bit)
-            return L2_ZERO_ALLOC;
-        return e.alloc & bit ? L2_NORMAL : L2_UNALLOCATED_ALLOC;
+            return QCOW2_L2_ZERO_ALLOC;
+        return e.alloc & bit ? QCOW2_L2_NORMAL : QCOW2_L2_UNALLOCATED_ALLOC;
     }
     if (e.alloc)
-        return L2_INVALID;
-    return e.zero & bit ? L2_ZERO_PLAIN : L2_UNALLOCATED;
+        return QCOW2_L2_INVALID;
+    return e.zero & bit ? QCOW2_L2_ZERO_PLAIN : QCOW2_L2_UNALLOCATED;
 }
 
-static bool kind_has_offset(enum l2_kind kind)
+static bool kind_has_offset(enum qcow2_l2_kind kind)
 {
-    return kind == L2_NORMAL || kind == L2_ZERO_ALLOC || kind == L2_UNALLOCATED_ALLOC;
+    return kind == QCOW2_L2_NORMAL || kind == QCOW2_L2_ZERO_ALLOC ||
+           kind == QCOW2_L2_UNALLOCATED_ALLOC;
 }
 
 /* ---- runs ---- */
@@ -194,7 +180,7 @@ static bool kind_has_offset(enum l2_kind kind)
  * Standard tables only; not for compressed entries.
  */
 static uint32_t run_standard(const struct qcow2 *q, struct span table, uint32_t index, uint32_t max,
-                             struct l2_entry first, enum l2_kind kind)
+                             struct qcow2_l2_entry first, enum qcow2_l2_kind kind)
 {
     const uint64_t mask = QCOW2_OFFSET_MASK | QCOW2_OFLAG_COMPRESSED | QCOW2_OFLAG_ZERO |
                           (q->has_data_file ? QCOW2_OFLAG_COPIED : 0);
@@ -212,13 +198,13 @@ static uint32_t run_standard(const struct qcow2 *q, struct span table, uint32_t 
 }
 
 /* One bit for each subcluster of that kind. */
-static uint32_t kind_mask(enum l2_kind kind, struct l2_entry e)
+static uint32_t kind_mask(enum qcow2_l2_kind kind, struct qcow2_l2_entry e)
 {
     switch (kind) {
-    case L2_NORMAL:
+    case QCOW2_L2_NORMAL:
         return e.alloc;
-    case L2_ZERO_PLAIN:
-    case L2_ZERO_ALLOC:
+    case QCOW2_L2_ZERO_PLAIN:
+    case QCOW2_L2_ZERO_ALLOC:
         return e.zero;
     default:
         return ~(e.alloc | e.zero);
@@ -231,9 +217,9 @@ static uint32_t kind_mask(enum l2_kind kind, struct l2_entry e)
  * returns: 0 when an entry that the run reaches is invalid
  */
 static uint64_t run_extended(const struct qcow2 *q, struct span table, uint32_t index, uint32_t sub,
-                             uint64_t max, struct l2_entry first, enum l2_kind kind)
+                             uint64_t max, struct qcow2_l2_entry first, enum qcow2_l2_kind kind)
 {
-    struct l2_entry e = first;
+    struct qcow2_l2_entry e = first;
     uint64_t expected = first.offset;
     uint64_t nr = 0;
 
@@ -241,7 +227,7 @@ static uint64_t run_extended(const struct qcow2 *q, struct span table, uint32_t 
         /* Subclusters of another kind, from `sub` on; none: the run fills the cluster. */
         uint32_t other = ~kind_mask(kind, e) >> sub;
         uint32_t here = other ? (uint32_t)__builtin_ctz(other) : QCOW2_SUBCLUSTERS - sub;
-        enum l2_kind next;
+        enum qcow2_l2_kind next;
 
         nr += here;
         if (here < QCOW2_SUBCLUSTERS - sub || nr >= max)
@@ -249,9 +235,9 @@ static uint64_t run_extended(const struct qcow2 *q, struct span table, uint32_t 
         sub = 0;
         index++;
         expected += q->cluster_size;
-        e = entry_at(q, table, index);
+        e = qcow2_l2_entry_at(q, table, index);
         next = subcluster_kind(q, e, 0);
-        if (next == L2_INVALID)
+        if (next == QCOW2_L2_INVALID)
             return 0;
         if (next != kind || (kind_has_offset(kind) && e.offset != expected))
             return nr;
@@ -274,17 +260,17 @@ static uint64_t run_of_empty_l1(const struct qcow2 *q, uint64_t start, uint64_t 
     return index == first ? 0 : (index << q->l1_shift) - start;
 }
 
-static enum guest_err check_entry(struct qcow2 *q, struct l2_entry e, enum l2_kind kind,
+static enum guest_err check_entry(struct qcow2 *q, struct qcow2_l2_entry e, enum qcow2_l2_kind kind,
                                   uint64_t l2_offset, uint32_t index, uint64_t start,
                                   struct guest_err_detail *detail)
 {
     uint64_t guest = start & ~(q->cluster_size - 1);
 
-    if (kind == L2_INVALID)
+    if (kind == QCOW2_L2_INVALID)
         return qcow2_error_numbers(detail, QCOW2_EVENT_INVALID_ENTRY, l2_offset, index, 0);
-    if ((kind == L2_ZERO_PLAIN || kind == L2_ZERO_ALLOC) && q->header.version < 3)
+    if ((kind == QCOW2_L2_ZERO_PLAIN || kind == QCOW2_L2_ZERO_ALLOC) && q->header.version < 3)
         return qcow2_error_numbers(detail, QCOW2_EVENT_ZERO_V2, l2_offset, index, 0);
-    if (kind == L2_COMPRESSED && q->has_data_file)
+    if (kind == QCOW2_L2_COMPRESSED && q->has_data_file)
         return qcow2_error_numbers(detail, QCOW2_EVENT_COMPRESSED_DATA_FILE, l2_offset, index, 0);
     if (!kind_has_offset(kind))
         return GUEST_OK;
@@ -296,7 +282,7 @@ static enum guest_err check_entry(struct qcow2 *q, struct l2_entry e, enum l2_ki
     return GUEST_OK;
 }
 
-static void describe_compressed(const struct qcow2 *q, struct l2_entry e, uint64_t start,
+static void describe_compressed(const struct qcow2 *q, struct qcow2_l2_entry e, uint64_t start,
                                 struct layer_extent *out)
 {
     uint64_t offset, bytes;
@@ -316,9 +302,9 @@ static void describe_compressed(const struct qcow2 *q, struct l2_entry e, uint64
 }
 
 static const uint8_t extent_kinds[] = {
-    [L2_UNALLOCATED] = CELL_EXTENT_HOLE, [L2_UNALLOCATED_ALLOC] = CELL_EXTENT_HOLE,
-    [L2_ZERO_PLAIN] = CELL_EXTENT_ZERO,  [L2_ZERO_ALLOC] = CELL_EXTENT_ZERO,
-    [L2_NORMAL] = CELL_EXTENT_DATA,
+    [QCOW2_L2_UNALLOCATED] = CELL_EXTENT_HOLE, [QCOW2_L2_UNALLOCATED_ALLOC] = CELL_EXTENT_HOLE,
+    [QCOW2_L2_ZERO_PLAIN] = CELL_EXTENT_ZERO,  [QCOW2_L2_ZERO_ALLOC] = CELL_EXTENT_ZERO,
+    [QCOW2_L2_NORMAL] = CELL_EXTENT_DATA,
 };
 
 enum guest_err qcow2_map(struct node *node, uint64_t start, uint64_t length,
@@ -330,8 +316,8 @@ enum guest_err qcow2_map(struct node *node, uint64_t start, uint64_t length,
     uint32_t sub = (uint32_t)((start >> q->subcluster_bits) % q->subclusters);
     uint64_t within = start % (1ull << q->subcluster_bits);
     uint64_t l2_offset, subs_left, run;
-    struct l2_entry e;
-    enum l2_kind kind;
+    struct qcow2_l2_entry e;
+    enum qcow2_l2_kind kind;
     struct span table;
     enum guest_err err;
 
@@ -344,16 +330,18 @@ enum guest_err qcow2_map(struct node *node, uint64_t start, uint64_t length,
     out->length = run_of_empty_l1(q, start, length);
     if (out->length)
         return GUEST_OK; /* kind HOLE */
-    err = qcow2_l2_table(q, l1_index, &table, detail);
+    l2_offset = q->l1[l1_index] & QCOW2_OFFSET_MASK;
+    if (l2_offset % q->cluster_size != 0)
+        return qcow2_error_numbers(detail, QCOW2_EVENT_L2_OFFSET, l2_offset, l1_index, 0);
+    err = qcow2_l2_table(q, &q->window, l1_index, &table, detail);
     if (err)
         return err;
-    l2_offset = q->l1[l1_index] & QCOW2_OFFSET_MASK;
-    e = entry_at(q, table, index);
+    e = qcow2_l2_entry_at(q, table, index);
     kind = subcluster_kind(q, e, sub);
     err = check_entry(q, e, kind, l2_offset, index, start, detail);
     if (err)
         return err;
-    if (kind == L2_COMPRESSED) {
+    if (kind == QCOW2_L2_COMPRESSED) {
         describe_compressed(q, e, start, out);
         out->length = min_u64(length, q->cluster_size - out->skip);
         return GUEST_OK;
@@ -374,7 +362,7 @@ enum guest_err qcow2_map(struct node *node, uint64_t start, uint64_t length,
         out->flags = CELL_EXTENT_HAS_OFFSET;
         out->offset = e.offset + start % q->cluster_size;
     }
-    if (kind == L2_NORMAL && qcow2_seems_preallocated(q))
+    if (kind == QCOW2_L2_NORMAL && qcow2_seems_preallocated(q))
         out->flags |= CELL_EXTENT_RECURSE;
     return GUEST_OK;
 }

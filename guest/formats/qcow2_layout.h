@@ -139,14 +139,19 @@
 #define QCOW2_L2_RESERVED       0x3f000000000001feull /* standard L2 entry */
 #define QCOW2_REFTABLE_RESERVED 0x1ffull
 
+/* The errno of a read that goes where no file reaches. */
+#define QCOW2_EIO 5u
+
 #define QCOW2_SUBCLUSTERS  32u /* in a cluster with extended L2 */
 #define QCOW2_SECTOR_BYTES 512u
 
 #define QCOW2_SNAPSHOT_HEADER_BYTES 40u
 #define QCOW2_BITMAP_HEADER_BYTES   24u
 
-#define QCOW2_BITMAP_IN_USE           (1u << 0)
-#define QCOW2_BITMAP_AUTO             (1u << 1)
-#define QCOW2_BITMAP_EXTRA_COMPATIBLE (1u << 2)
+#define QCOW2_BITMAP_IN_USE (1u << 0)
+#define QCOW2_BITMAP_AUTO   (1u << 1)
+
+#define QCOW2_BITMAP_ENTRY_ONES     (1ull << 0) /* without an offset: all bits are set */
+#define QCOW2_BITMAP_ENTRY_RESERVED 0xff000000000001feull
 
 #endif

@@ -57,7 +57,7 @@ static enum guest_err read_name(struct qcow2 *q, uint64_t *at, uint16_t len, str
         return err;
     }
     *at += len;
-    *out = span_of(bytes, len);
+    *out = span_of(bytes, strnlen((const char *)bytes, len));
     return GUEST_OK;
 }
 
@@ -82,7 +82,7 @@ static enum guest_err read_snapshot(struct qcow2 *q, uint64_t *at, uint32_t inde
     err = source_read_padded(q->source, *at, extra_len, extra, detail);
     if (err)
         return err;
-    decode_extra(span_of(extra, extra_len), q->header.size & ~511ull, s);
+    decode_extra(span_of(extra, extra_len), qcow2_virtual_size(q), s);
     *at += s->extra_data_size;
     err = read_name(q, at, id_len, &s->id_str, detail);
     if (!err)
@@ -90,22 +90,37 @@ static enum guest_err read_snapshot(struct qcow2 *q, uint64_t *at, uint32_t inde
     return err;
 }
 
+void qcow2_free_snapshots(struct qcow2 *q)
+{
+    for (uint32_t i = 0; i < q->nr_snapshots; i++) {
+        free((void *)q->snapshots[i].id_str.data);
+        free((void *)q->snapshots[i].name.data);
+    }
+    free(q->snapshots);
+    q->snapshots = NULL;
+    q->nr_snapshots = 0;
+}
+
 enum guest_err qcow2_read_snapshots(struct qcow2 *q, struct guest_err_detail *detail)
 {
     uint64_t start = q->header.snapshots_offset, at = start;
     uint32_t nr = q->header.nb_snapshots;
 
-    q->nr_snapshots = 0;
+    qcow2_free_snapshots(q);
+    q->snapshots_bytes = 0;
     if (nr == 0)
         return GUEST_OK;
     q->snapshots = arena_array(nr, sizeof(*q->snapshots));
     if (!q->snapshots)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     for (uint32_t i = 0; i < nr; i++) {
-        enum guest_err err = read_snapshot(q, &at, i, &q->snapshots[i], detail);
+        enum guest_err err;
+
+        q->nr_snapshots = i + 1;
+        err = read_snapshot(q, &at, i, &q->snapshots[i], detail);
         if (err)
             return err;
-        q->nr_snapshots = i + 1;
+        q->snapshots_bytes = at - start;
         if (at - start > QCOW2_SNAPSHOT_TABLE_MAX)
             return qcow2_error_numbers(detail, QCOW2_ERR_SNAPSHOT_TABLE_BIG, nr - i, 0, 0);
     }
@@ -156,6 +171,6 @@ enum guest_err qcow2_load_snapshot(struct node *node, const Abi__SnapshotLoadReq
     free(q->l1);
     q->l1 = l1;
     q->l1_size = s->l1_size;
-    qcow2_l2_forget(q);
+    qcow2_l2_window_reset(&q->window, q->l1, q->l1_size);
     return GUEST_OK;
 }

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The first pass of a check: who refers to which cluster, and whether the references make sense.
+ */
+#include "guest/formats/qcow2_check.h"
+#include "guest/lib/arena.h"
+#include "guest/lib/checked.h"
+
+/* ---- counting ---- */
+
+/* One more reference to a cluster below c->counts.nr. */
+static inline enum guest_err count_one(struct qcow2_check *c, uint64_t cluster)
+{
+    struct qcow2_counts_page *page = &c->counts.pages[cluster >> QCOW2_COUNTS_PAGE_BITS];
+    uint8_t *narrow = page->narrow ? &page->narrow[cluster % QCOW2_COUNTS_PAGE] : NULL;
+    uint32_t count;
+
+    if (narrow && *narrow < UINT8_MAX && *narrow < c->refcount_max) {
+        ++*narrow;
+        return GUEST_OK;
+    }
+    count = qcow2_counts_get(&c->counts, cluster);
+    if (count == c->refcount_max) {
+        qcow2_check_corrupt(c, QCOW2_FOUND_COUNT_OVERFLOW, cluster << c->q->header.cluster_bits, 0,
+                            0);
+        return GUEST_OK;
+    }
+    return qcow2_counts_set(&c->counts, cluster, count + 1ull)
+               ? GUEST_OK
+               : err_plain(c->detail, GUEST_ERR_NO_MEMORY);
+}
+
+enum guest_err qcow2_check_count_range(struct qcow2_check *c, uint64_t offset, uint64_t size)
+{
+    const struct qcow2 *q = c->q;
+    uint64_t end, last;
+
+    if (size == 0)
+        return GUEST_OK;
+    /* The last cluster of a file may be cut short. */
+    if (!add_u64(offset, size, &end) || end >= c->file_bytes + q->cluster_size) {
+        qcow2_check_corrupt(c, QCOW2_FOUND_PAST_END, offset, size, 0);
+        return GUEST_OK;
+    }
+    last = (end - 1) >> q->header.cluster_bits;
+    c->nr_clusters = max_u64(c->nr_clusters, last + 1);
+    for (uint64_t i = offset >> q->header.cluster_bits; i <= last; i++) {
+        enum guest_err err = count_one(c, i);
+        if (err)
+            return err;
+    }
+    return GUEST_OK;
+}
+
+/* ---- L2 tables ---- */
+
+/* One L2 table while its entries are looked at. */
+struct l2_walk {
+    bool active;              /* the totals of the reply are about the active L1 table */
+    uint64_t next_contiguous; /* where the next cluster would be if nothing were fragmented */
+};
+
+static enum guest_err check_compressed(struct qcow2_check *c, struct l2_walk *walk,
+                                       struct qcow2_l2_entry e, uint32_t index)
+{
+    uint64_t offset, bytes;
+    enum guest_err err;
+
+    qcow2_compressed_range(c->q, e.raw, &offset, &bytes);
+    if (e.raw & QCOW2_OFLAG_COPIED) {
+        qcow2_check_corrupt(c, QCOW2_FOUND_COMPRESSED_COPIED, offset, 0, 0);
+        e.raw &= ~QCOW2_OFLAG_COPIED;
+    }
+    if (c->q->has_data_file) {
+        qcow2_check_corrupt(c, QCOW2_FOUND_COMPRESSED_DATA_FILE, index, e.raw, 0);
+        return GUEST_OK;
+    }
+    if (e.alloc || e.zero) {
+        qcow2_check_corrupt(c, QCOW2_FOUND_COMPRESSED_BITMAP, index, e.raw, 0);
+        return GUEST_OK;
+    }
+    err = qcow2_check_count_range(c, offset, bytes);
+    if (walk->active) {
+        c->reply->allocated_clusters++;
+        c->reply->compressed_clusters++;
+        c->reply->fragmented_clusters++; /* by their nature */
+    }
+    return err;
+}
+
+static enum guest_err check_allocated(struct qcow2_check *c, struct l2_walk *walk,
+                                      struct qcow2_l2_entry e)
+{
+    bool has_data = c->q->extended_l2 ? e.alloc != 0 : !(e.raw & QCOW2_OFLAG_ZERO);
+
+    if (e.alloc & e.zero)
+        qcow2_check_corrupt(c, QCOW2_FOUND_BITMAP_CORRUPT, e.offset, 0, 0);
+    if (e.offset % c->q->cluster_size != 0)
+        qcow2_check_corrupt(c, has_data ? QCOW2_FOUND_DATA_UNALIGNED : QCOW2_FOUND_ZERO_UNALIGNED,
+                            e.offset, 0, 0);
+    if (walk->active) {
+        c->reply->allocated_clusters++;
+        if (walk->next_contiguous && e.offset != walk->next_contiguous)
+            c->reply->fragmented_clusters++;
+        walk->next_contiguous = e.offset + c->q->cluster_size;
+    }
+    if (c->q->has_data_file)
+        return GUEST_OK; /* the data file has no refcounts */
+    return qcow2_check_count_range(c, e.offset, c->q->cluster_size);
+}
+
+static enum guest_err check_l2_entry(struct qcow2_check *c, struct l2_walk *walk,
+                                     struct qcow2_l2_entry e, uint32_t index)
+{
+    enum qcow2_l2_kind kind = qcow2_l2_cluster_kind(c->q, e);
+
+    if (kind == QCOW2_L2_COMPRESSED)
+        return check_compressed(c, walk, e, index);
+    if (e.raw & QCOW2_L2_RESERVED)
+        qcow2_check_corrupt(c, QCOW2_FOUND_L2_RESERVED, e.raw, 0, 0);
+    if (kind == QCOW2_L2_NORMAL || kind == QCOW2_L2_ZERO_ALLOC)
+        return check_allocated(c, walk, e);
+    if (kind == QCOW2_L2_UNALLOCATED && e.alloc)
+        qcow2_check_corrupt(c, QCOW2_FOUND_UNALLOCATED_BITMAP, 0, 0, 0);
+    return GUEST_OK;
+}
+
+static enum guest_err check_l2_table(struct qcow2_check *c, struct span table, bool active)
+{
+    struct l2_walk walk = {.active = active};
+
+    if (c->work_left < c->q->l2_entries)
+        return err_plain(c->detail, GUEST_ERR_TOO_MUCH_WORK);
+    c->work_left -= c->q->l2_entries;
+    for (uint32_t i = 0; i < c->q->l2_entries; i++) {
+        struct qcow2_l2_entry e = qcow2_l2_entry_at(c->q, table, i);
+        enum guest_err err;
+
+        if (!e.raw && !e.alloc)
+            continue;
+        err = check_l2_entry(c, &walk, e, i);
+        if (err)
+            return err;
+    }
+    return GUEST_OK;
+}
+
+/* ---- L1 tables ---- */
+
+static enum guest_err check_l1_entry(struct qcow2_check *c, struct qcow2_l2_window *window,
+                                     uint64_t index, bool active)
+{
+    uint64_t entry = window->l1[index];
+    uint64_t offset = entry & QCOW2_OFFSET_MASK;
+    struct span table;
+    enum guest_err err;
+
+    if (entry & QCOW2_L1_RESERVED)
+        qcow2_check_corrupt(c, QCOW2_FOUND_L1_RESERVED, entry, 0, 0);
+    err = qcow2_check_count_range(c, offset, c->q->cluster_size);
+    if (err)
+        return err;
+    if (offset % c->q->cluster_size != 0)
+        qcow2_check_corrupt(c, QCOW2_FOUND_L2_UNALIGNED, offset, 0, 0);
+    err = qcow2_l2_table(c->q, window, index, &table, c->detail);
+    if (err == GUEST_ERR_IO) {
+        qcow2_check_found(c, QCOW2_FOUND_L2_IO, 0, 0, 0);
+        c->reply->check_errors++;
+    }
+    return err ? err : check_l2_table(c, table, active);
+}
+
+/* Everything below an L1 table; the table itself is counted already. */
+static enum guest_err check_l1(struct qcow2_check *c, const uint64_t *l1, uint64_t l1_size,
+                               bool active)
+{
+    struct qcow2_l2_window window = {0};
+    enum guest_err err = GUEST_OK;
+
+    qcow2_l2_window_reset(&window, l1, l1_size);
+    for (uint64_t i = 0; !err && i < l1_size; i++)
+        if (l1[i])
+            err = check_l1_entry(c, &window, i, active);
+    qcow2_l2_window_clear(&window);
+    return err;
+}
+
+/* ---- snapshots ---- */
+
+/* Sends "id (name)" ahead of the finding that shows it. */
+static void send_snapshot_name(struct qcow2_check *c, const struct qcow2_snapshot *s)
+{
+    const struct span parts[] = {s->id_str, span_of(" (", 2), s->name, span_of(")", 1)};
+    struct cell_finding finding = {.flags = CELL_FINDING_TEXT};
+    uint8_t text[sizeof(finding.number)];
+
+    for (size_t p = 0; p < sizeof(parts) / sizeof(parts[0]); p++) {
+        for (size_t i = 0; i < parts[p].len; i++) {
+            text[finding.code++] = parts[p].data[i];
+            if (finding.code == sizeof(text)) {
+                memcpy(finding.number, text, sizeof(text));
+                c->findings->add(c->findings, &finding);
+                finding.code = 0;
+            }
+        }
+    }
+    if (finding.code) {
+        memcpy(finding.number, text, sizeof(text));
+        c->findings->add(c->findings, &finding);
+    }
+}
+
+static enum guest_err check_snapshot(struct qcow2_check *c, const struct qcow2_snapshot *s)
+{
+    uint64_t *l1;
+    enum guest_err err;
+
+    if (s->l1_table_offset % c->q->cluster_size != 0) {
+        send_snapshot_name(c, s);
+        qcow2_check_corrupt(c, QCOW2_FOUND_SNAPSHOT_L1_OFFSET, s->l1_table_offset, 0, 0);
+        return GUEST_OK;
+    }
+    if (s->l1_size > QCOW2_L1_BYTES_MAX / sizeof(uint64_t)) {
+        send_snapshot_name(c, s);
+        qcow2_check_corrupt(c, QCOW2_FOUND_SNAPSHOT_L1_SIZE, s->l1_size, 0, 0);
+        return GUEST_OK;
+    }
+    if (s->l1_size == 0)
+        return GUEST_OK;
+    err = qcow2_check_count_range(c, s->l1_table_offset, s->l1_size * sizeof(uint64_t));
+    if (err)
+        return err;
+    err = qcow2_read_l1(c->q, s->l1_table_offset, s->l1_size, &l1, c->detail);
+    if (err) {
+        if (err == GUEST_ERR_NO_MEMORY)
+            return err;
+        qcow2_check_found(c, QCOW2_FOUND_L1_IO, 0, 0, 0);
+        c->reply->check_errors++;
+        return err_numbers(c->detail, GUEST_ERR_IO, QCOW2_EIO, s->l1_table_offset, 0, 0);
+    }
+    err = check_l1(c, l1, s->l1_size, false);
+    free(l1);
+    return err;
+}
+
+static enum guest_err check_snapshots(struct qcow2_check *c)
+{
+    enum guest_err err = GUEST_OK;
+
+    if (c->q->has_data_file && c->q->nr_snapshots)
+        qcow2_check_corrupt(c, QCOW2_FOUND_SNAPSHOTS_DATA_FILE, c->q->nr_snapshots, 0, 0);
+    for (uint32_t i = 0; !err && i < c->q->nr_snapshots; i++)
+        err = check_snapshot(c, &c->q->snapshots[i]);
+    if (!err)
+        err = qcow2_check_count_range(c, c->q->header.snapshots_offset, c->q->snapshots_bytes);
+    return err;
+}
+
+/* ---- bitmaps ---- */
+
+static enum guest_err check_bitmap(struct qcow2_check *c, const struct qcow2_bitmap *b)
+{
+    uint64_t *table;
+    enum guest_err err =
+        qcow2_check_count_range(c, b->table_offset, b->table_size * sizeof(uint64_t));
+
+    if (err)
+        return err;
+    err = qcow2_read_bitmap_table(c->q, b, &table, c->detail);
+    if (err) {
+        c->reply->corruptions++;
+        return err;
+    }
+    for (uint32_t i = 0; !err && i < b->table_size; i++) {
+        uint64_t offset = table[i] & QCOW2_OFFSET_MASK;
+
+        if (!qcow2_bitmap_entry_ok(c->q, table[i]))
+            c->reply->corruptions++; /* without a line of its own, as in stock */
+        else if (offset)
+            err = qcow2_check_count_range(c, offset, c->q->cluster_size);
+    }
+    free(table);
+    return err;
+}
+
+static enum guest_err check_bitmaps(struct qcow2_check *c)
+{
+    enum guest_err err = GUEST_OK;
+
+    if (c->q->ext.has_bitmaps)
+        err = qcow2_check_count_range(c, c->q->ext.bitmap_directory_offset,
+                                      c->q->ext.bitmap_directory_size);
+    for (uint32_t i = 0; !err && i < c->q->nr_bitmaps; i++)
+        err = check_bitmap(c, &c->q->bitmaps[i]);
+    return err;
+}
+
+/* ---- refcount blocks ---- */
+
+static enum guest_err check_refblocks(struct qcow2_check *c)
+{
+    for (uint64_t i = 0; i < c->reftable_entries; i++) {
+        uint64_t entry = c->reftable[i];
+        uint64_t offset = entry & QCOW2_REFTABLE_MASK;
+        uint64_t cluster = offset >> c->q->header.cluster_bits;
+        enum guest_err err;
+
+        if (entry == 0)
+            continue;
+        if (entry & QCOW2_REFTABLE_RESERVED) {
+            qcow2_check_corrupt(c, QCOW2_FOUND_REFTABLE_RESERVED, i, 0, 0);
+            continue;
+        }
+        if (offset % c->q->cluster_size != 0) {
+            qcow2_check_corrupt(c, QCOW2_FOUND_REFBLOCK_UNALIGNED, i, 0, 0);
+            continue;
+        }
+        if (cluster >= c->nr_clusters) {
+            qcow2_check_corrupt(c, QCOW2_FOUND_REFBLOCK_OUTSIDE, i, 0, 0);
+            continue;
+        }
+        err = qcow2_check_count_range(c, offset, c->q->cluster_size);
+        if (err)
+            return err;
+        if (qcow2_counts_get(&c->counts, cluster) != 1)
+            qcow2_check_corrupt(c, QCOW2_FOUND_REFBLOCK_SHARED, i,
+                                qcow2_counts_get(&c->counts, cluster), 0);
+    }
+    return GUEST_OK;
+}
+
+enum guest_err qcow2_check_count(struct qcow2_check *c)
+{
+    struct qcow2 *q = c->q;
+    enum guest_err err = qcow2_check_count_range(c, 0, q->cluster_size); /* the header */
+
+    if (!err)
+        err = qcow2_check_count_range(c, q->header.l1_table_offset, q->l1_size * sizeof(uint64_t));
+    if (!err)
+        err = check_l1(c, q->l1, q->l1_size, true);
+    if (!err)
+        err = check_snapshots(c);
+    if (!err)
+        err = qcow2_check_count_range(c, q->header.refcount_table_offset,
+                                      c->reftable_entries * sizeof(uint64_t));
+    if (!err && q->ext.has_crypto)
+        err = qcow2_check_count_range(c, q->ext.crypto_offset, q->ext.crypto_length);
+    if (!err)
+        err = check_bitmaps(c);
+    return err ? err : check_refblocks(c);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A counter for each host cluster, for checks.
+ *
+ * Memory follows what is counted, not the size of the file: counters come in pages, a page that
+ * was never touched is not there, and a page has one byte a counter until one of them passes 255.
+ */
+#ifndef INSTAR_GUEST_FORMATS_QCOW2_COUNTS_H
+#define INSTAR_GUEST_FORMATS_QCOW2_COUNTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define QCOW2_COUNTS_PAGE_BITS 15u
+#define QCOW2_COUNTS_PAGE      (1ull << QCOW2_COUNTS_PAGE_BITS)
+
+/* A page: at most one of the two is there. */
+struct qcow2_counts_page {
+    uint8_t *narrow;
+    uint32_t *wide; /* saturates at UINT32_MAX */
+};
+
+struct qcow2_counts {
+    struct qcow2_counts_page *pages;
+    uint64_t nr; /* clusters */
+};
+
+/*
+ * Makes counters for clusters [0, nr), all zero.
+ *
+ * returns: false when out of memory
+ */
+bool qcow2_counts_init(struct qcow2_counts *c, uint64_t nr);
+void qcow2_counts_clear(struct qcow2_counts *c);
+
+/* cluster < nr. */
+uint32_t qcow2_counts_get(const struct qcow2_counts *c, uint64_t cluster);
+
+/* Values above UINT32_MAX are stored as that. returns: false when out of memory */
+bool qcow2_counts_set(struct qcow2_counts *c, uint64_t cluster, uint64_t value);
+
+#endif
