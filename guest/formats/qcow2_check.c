@@ -129,6 +129,15 @@ static enum guest_err run(struct qcow2_check *c)
     return GUEST_OK;
 }
 
+/* Whether a repair would write anything: not built yet. */
+static bool needs_repair(const struct qcow2_check *c)
+{
+    uint64_t flags = QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT;
+
+    return c->reply->leaks || c->reply->corruptions || c->reply->check_errors ||
+           (c->q->header.incompatible_features & flags);
+}
+
 enum guest_err qcow2_check(struct node *node, const Abi__CheckRequest *request,
                            struct finding_sink *findings, Abi__CheckReply *reply,
                            struct guest_err_detail *detail)
@@ -137,13 +146,13 @@ enum guest_err qcow2_check(struct node *node, const Abi__CheckRequest *request,
         .q = qcow2_of(node), .findings = findings, .reply = reply, .detail = detail};
     enum guest_err err;
 
-    if (request->fix_leaks || request->fix_errors)
-        return err_plain(detail, GUEST_ERR_NOT_SUPPORTED);
     err = read_snapshots(&c);
     if (!err) {
         check_snapshot_entries(&c);
         err = run(&c);
     }
+    if (!err && (request->fix_leaks || request->fix_errors) && needs_repair(&c))
+        err = err_plain(detail, GUEST_ERR_NOT_SUPPORTED);
     qcow2_counts_clear(&c.counts);
     free(c.reftable);
     free(c.bad_blocks);

@@ -88,6 +88,14 @@ static enum guest_err compare_unreadable(struct qcow2_check *c, uint64_t index, 
     return GUEST_OK;
 }
 
+/* A refcount block in an impossible place is a corruption event: the first one is announced. */
+static void report_event(struct qcow2_check *c, uint64_t offset, uint64_t index)
+{
+    if (!c->event_reported)
+        qcow2_check_found(c, QCOW2_FOUND_REFBLOCK_EVENT, offset, index, 0);
+    c->event_reported = true;
+}
+
 static enum guest_err compare_at(struct qcow2_check *c, uint64_t index, uint8_t *block,
                                  uint64_t *out_highest)
 {
@@ -100,9 +108,7 @@ static enum guest_err compare_at(struct qcow2_check *c, uint64_t index, uint8_t 
     if (offset == 0)
         return compare_absent(c, first, nr, out_highest);
     if (offset % c->q->cluster_size != 0) {
-        if (!c->event_reported)
-            qcow2_check_found(c, QCOW2_FOUND_REFBLOCK_EVENT, offset, index, 0);
-        c->event_reported = true;
+        report_event(c, offset, index);
         return compare_unreadable(c, index, first, nr, QCOW2_EIO);
     }
     if (qcow2_read(c->q, offset, c->q->cluster_size, block, &detail))
@@ -144,7 +150,11 @@ static bool read_refcount(struct qcow2_check *c, uint64_t cluster, uint64_t *out
     offset = c->reftable[index] & QCOW2_REFTABLE_MASK;
     if (offset == 0)
         return true;
-    if (offset % c->q->cluster_size != 0 || qcow2_read(c->q, offset + byte, len, entry, NULL))
+    if (offset % c->q->cluster_size != 0) {
+        report_event(c, offset, index);
+        return false;
+    }
+    if (qcow2_read(c->q, offset + byte, len, entry, NULL))
         return false;
     *out = qcow2_refcount_get(span_of(entry, sizeof(entry)),
                               c->q->refcount_bits < 8 ? within % (8 / c->q->refcount_bits) : 0,

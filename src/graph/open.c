@@ -80,6 +80,16 @@ static void drop_cell(struct graph *graph)
     g_ptr_array_set_size(graph->blobs, 0);
 }
 
+/* What the cell thinks worth a warning although the image opens. */
+static void warn_about(const Abi__OpenReply *reply)
+{
+    for (size_t i = 0; i < MIN(reply->n_warning, WIRE_WARNINGS_MAX); i++) {
+        g_autofree char *sentence = wording_cell_sentence(reply->warning[i]->code, NULL, NULL);
+
+        report_warning("%s", sentence);
+    }
+}
+
 /* One OPEN call. */
 static gboolean ask(const struct layer *layer, uint32_t blob, const char *format,
                     struct wire_open *out, GError **error)
@@ -111,6 +121,7 @@ static gboolean ask(const struct layer *layer, uint32_t blob, const char *format
         return FALSE;
     }
     ok = wire_decode_open((const Abi__OpenReply *)reply, layer->display, out, error);
+    warn_about((const Abi__OpenReply *)reply);
     protobuf_c_message_free_unpacked(reply, NULL);
     return ok;
 }

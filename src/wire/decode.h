@@ -24,6 +24,7 @@
 #define WIRE_NAME_MAX      4096u /* bytes of a file name or of a snapshot's name */
 #define WIRE_FORMAT_MAX    32u
 #define WIRE_REFS_MAX      4096u
+#define WIRE_WARNINGS_MAX  4u
 #define WIRE_OPTIONS_MAX   256u
 #define WIRE_SNAPSHOTS_MAX 65536u
 #define WIRE_BITMAPS_MAX   65535u
