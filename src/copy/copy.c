@@ -333,26 +333,24 @@ static gboolean offload_places(struct copy *copy, struct worker_state *w, const 
     return TRUE;
 }
 
+gboolean copy_counts(const struct copy_options *options, const struct piece *piece)
+{
+    return piece->kind != PIECE_SKIP && (piece->kind != PIECE_ZERO || options->sparse_bytes == 0);
+}
+
 /* Tells progress about the chunks of the source that end in this job. */
 static void advance(struct copy *copy, const struct job *job)
 {
     guint64 total = copy->options->total_bytes, chunk = copy->options->chunk_bytes;
 
-    if (total == 0) {
-        return;
-    }
-    if (job->zero) {
-        pool_lock(copy->pool);
-        copy->done_bytes += job->length;
-        progress_update(MIN(copy->done_bytes, total), total);
-        pool_unlock(copy->pool);
+    if (total == 0 || job->zero) {
         return;
     }
     for (guint i = 0; i < job->pieces->len; i++) {
         const struct piece *piece = &g_array_index(job->pieces, struct piece, i);
         guint64 end = piece->start + piece->length;
 
-        if (piece->kind == PIECE_ZERO && copy->drop_zeros) {
+        if (!copy_counts(copy->options, piece)) {
             continue;
         }
         pool_lock(copy->pool);
@@ -379,6 +377,10 @@ static void copy_job(struct copy *copy, struct worker_state *w, const struct job
             return;
         }
         find_places(copy, w, job, buf);
+    }
+    if (copy->options->refuse_data && w->places->len > 0) {
+        fail_write(copy, job, job->start, (struct target_fault){.error_number = ENOTSUP});
+        return;
     }
     if (!find_room(copy, w, job, number)) {
         return;

@@ -26,6 +26,7 @@ struct copy_options {
     guint64 sparse_bytes;  /* zeros of at least this many bytes are left out; 0: zeros are data */
     gboolean out_of_order; /* writes may be issued in any order */
     gboolean salvage;      /* what cannot be read becomes zeros and a warning */
+    gboolean refuse_data;  /* the target cannot take data in this form: the first of it fails */
     gboolean offload;      /* let the kernel copy where it can, without looking for zeros */
     enum cell_codec codec; /* for targets that compress */
     guint64 rate_bytes;    /* per second, 0: no limit */
@@ -47,6 +48,11 @@ struct copy_fault {
     int error_number; /* errno, 0: see error */
     GError *error;    /* may be NULL; freed by the caller */
 };
+
+/*
+ * Whether a piece is part of what progress counts: data, and zeros where they are written as data.
+ */
+gboolean copy_counts(const struct copy_options *options, const struct piece *piece);
 
 /*
  * Copies everything, and finishes the target.

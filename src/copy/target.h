@@ -48,7 +48,8 @@ struct target *target_new_raw(struct endpoint *endpoint, guint64 size_bytes, gbo
  * An image whose tables are in a cell, opened there as `node`.
  *
  * in:      blobs: every endpoint that its plans may write to, copied; fresh: made by us and still
- *          empty; compressed: only compressed units will come, as far as they compress
+ *          empty; compressed: only compressed units will come, as far as they compress;
+ *          reads_zero: whoever calls knows that what is left out reads as zeros
  * returns: NULL with *error
  */
 struct target_writer_options {
@@ -57,6 +58,7 @@ struct target_writer_options {
     guint64 size_bytes;
     gboolean fresh;
     gboolean compressed;
+    gboolean reads_zero;
     const struct apply_target *blobs;
     guint nr_blobs;
 };

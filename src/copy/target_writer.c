@@ -534,7 +534,7 @@ static gboolean open_writer(struct writer *writer, const struct target_writer_op
     *shape = (struct target_shape){
         .unit_bytes = reply->unit,
         .size_bytes = options->size_bytes,
-        .reads_zero = reply->zero_by_default,
+        .reads_zero = reply->zero_by_default || options->reads_zero,
         .compresses = options->compressed,
         .stays_sorted = reply->linear,
         .data = blob_endpoint(writer, reply->data_blob),

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of `convert`: convert.c runs it, convert_target.c makes and opens the target.
+ */
+#ifndef INSTAR_SRC_CMD_CONVERT_H
+#define INSTAR_SRC_CMD_CONVERT_H
+
+#include "compat/argv.h"
+#include "compat/create_opts.h"
+#include "src/copy/target.h"
+#include "src/graph/graph.h"
+
+/* The target of a convert, until convert_target_clear. */
+struct convert_target {
+    const char *name; /* as typed */
+    struct image *image;
+    struct target *target;
+    enum cell_codec codec; /* for -c */
+    gboolean has_backing;
+    gboolean refuses_compression; /* -c with an external data file */
+};
+
+void convert_target_clear(struct convert_target *target);
+
+/*
+ * Checks what -O, -o, -b, -F and -c ask for, as far as it can be known before anything is made.
+ *
+ * out:     *out_opts, NULL with -n
+ * returns: FALSE with stock's sentence
+ */
+gboolean convert_check_target(const struct invocation *inv, unsigned nr_sources,
+                              struct create_opts **out_opts, GError **error);
+
+/*
+ * Makes the target, unless it exists already (-n), and opens it for writing.
+ *
+ * in:      opts: from convert_check_target; size_bytes: of all sources
+ * returns: FALSE, with the error reported
+ */
+gboolean convert_open_target(const struct invocation *inv, struct create_opts *opts,
+                             uint64_t size_bytes, struct convert_target *out);
+
+#endif

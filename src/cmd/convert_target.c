@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The target of `convert`: created like `create` would, then opened as any image is, in a cell of
+ * its own that knows nothing of the sources.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "compat/result.h"
+#include "compat/wording.h"
+#include "guest/abi/info.pb-c.h"
+#include "src/cmd/convert.h"
+#include "src/plan/apply.h"
+#include "src/plan/create_image.h"
+#include "src/wire/decode.h"
+
+#define SECTOR    512u
+#define BLOBS_MAX 16u
+
+void convert_target_clear(struct convert_target *target)
+{
+    target_free(target->target);
+    if (target->image != NULL) {
+        image_free(target->image);
+    }
+}
+
+gboolean convert_check_target(const struct invocation *inv, unsigned nr_sources,
+                              struct create_opts **out_opts, GError **error)
+{
+    const struct options *opt = &inv->opt;
+    struct create_request request = {
+        .format = opt->out_format,
+        .filename = g_ptr_array_index(inv->operands, inv->operands->len - 1),
+        .options = opt->options,
+        .backing_file = opt->backing_file,
+        .backing_fmt = opt->backing_fmt,
+        .nr_sources = nr_sources,
+    };
+
+    *out_opts = NULL;
+    if (opt->no_create) {
+        return TRUE;
+    }
+    *out_opts = create_opts_new_convert(&request, error);
+    if (*out_opts == NULL) {
+        return FALSE;
+    }
+    if (opt->compress && !create_opts_check_compress(*out_opts, error)) {
+        create_opts_free(g_steal_pointer(out_opts));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean fail(GError *error)
+{
+    report_gerror(error);
+    g_error_free(error);
+    return FALSE;
+}
+
+static gboolean create_target(struct create_opts *opts, const char *name, uint64_t size_bytes)
+{
+    GError *error = NULL;
+
+    create_opts_set_size(opts, size_bytes);
+    if (create_image(opts, name, TRUE, &error)) {
+        return TRUE;
+    }
+    report_gerror_prefixed(error, "%s: error while converting %s", name,
+                           create_opts_format(opts)->name);
+    g_error_free(error);
+    return FALSE;
+}
+
+static gboolean is_raw(struct image *image)
+{
+    return image_cell(image) == NULL;
+}
+
+/* The endpoints of the image itself that may be written: not those of its backing files. */
+static unsigned writable_blobs(struct image *image, struct apply_target *out)
+{
+    unsigned nr = 0;
+
+    for (uint32_t blob = 0; nr < BLOBS_MAX; blob++) {
+        struct endpoint *endpoint = image_blob(image, blob);
+
+        if (endpoint == NULL) {
+            break;
+        }
+        if (endpoint_writable(endpoint)) {
+            out[nr++] = (struct apply_target){.blob = blob, .endpoint = endpoint};
+        }
+    }
+    return nr;
+}
+
+/* Which compression the image was made for. */
+static gboolean find_codec(struct convert_target *out, GError **error)
+{
+    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
+    ProtobufCMessage *message;
+    struct image_info *info;
+    gboolean ok;
+
+    request.node = image_node(out->image);
+    if (!cell_call(image_cell(out->image), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
+                   &abi__info_reply__descriptor, &message, error)) {
+        return FALSE;
+    }
+    info = image_info_new();
+    ok = wire_decode_info((const Abi__InfoReply *)message, info, error);
+    protobuf_c_message_free_unpacked(message, NULL);
+    out->codec = CELL_CODEC_DEFLATE;
+    if (ok && info->specific.qcow2 != NULL &&
+        strcmp(info->specific.qcow2->compression_type, "zstd") == 0) {
+        out->codec = CELL_CODEC_ZSTD;
+    }
+    image_info_free(info);
+    return ok;
+}
+
+static gboolean open_writer(const struct options *opt, struct convert_target *out, GError **error)
+{
+    struct apply_target blobs[BLOBS_MAX];
+    struct target_writer_options options = {
+        .cell = image_cell(out->image),
+        .node = image_node(out->image),
+        .size_bytes = image_virtual_size(out->image),
+        .fresh = !opt->no_create,
+        .compressed = opt->compress,
+        .reads_zero = opt->target_is_zero,
+        .blobs = blobs,
+        .nr_blobs = writable_blobs(out->image, blobs),
+    };
+
+    out->target = target_new_writer(&options, error);
+    if (out->target == NULL) {
+        return FALSE;
+    }
+    out->refuses_compression =
+        opt->compress && target_shape(out->target)->data != image_endpoint(out->image);
+    return !opt->compress || find_codec(out, error);
+}
+
+/* A file that was just made reads as zeros; a device holds what it held before. */
+static void open_raw(const struct options *opt, struct convert_target *out)
+{
+    struct endpoint *endpoint = image_endpoint(out->image);
+    gboolean fresh = !opt->no_create && strcmp(endpoint_protocol(endpoint), "file") == 0;
+
+    out->target =
+        target_new_raw(endpoint, image_virtual_size(out->image), fresh || opt->target_is_zero);
+}
+
+static gboolean open_image(const struct options *opt, struct cache_mode cache,
+                           struct convert_target *out)
+{
+    struct image_open_options options = {
+        .filename = out->name,
+        .image_opts = opt->target_image_opts,
+        .format =
+            opt->target_image_opts ? NULL : (opt->out_format != NULL ? opt->out_format : "raw"),
+        .read_write = TRUE,
+        .cache = cache,
+    };
+    GError *error = NULL;
+
+    out->image = image_open(&options, &error);
+    if (out->image == NULL) {
+        wording_prefix_open(&error, out->name);
+        return fail(error);
+    }
+    return TRUE;
+}
+
+/* What only an existing target can be wrong about. */
+static gboolean check_existing(const struct options *opt, uint64_t size_bytes,
+                               const struct convert_target *out)
+{
+    if (image_virtual_size(out->image) < size_bytes) {
+        report_error("output file is smaller than input file");
+        return FALSE;
+    }
+    if (opt->compress && strcmp(image_format(out->image), "qcow2") != 0) {
+        report_error("Compression not supported for this file format");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean convert_open_target(const struct invocation *inv, struct create_opts *opts,
+                             uint64_t size_bytes, struct convert_target *out)
+{
+    const struct options *opt = &inv->opt;
+    struct cache_mode cache = CACHE_UNSAFE;
+    GError *error = NULL;
+
+    memset(out, 0, sizeof(*out));
+    out->name = g_ptr_array_index(inv->operands, inv->operands->len - 1);
+    out->has_backing =
+        opt->backing_file != NULL || (opts != NULL && create_opts_backing_file(opts) != NULL);
+    if (opts != NULL && !create_target(opts, out->name, size_bytes)) {
+        return FALSE;
+    }
+    if (opt->cache != NULL && !cache_mode_parse(opt->cache, &cache)) {
+        wording_report_bad_cache(FALSE, opt->cache);
+        return FALSE;
+    }
+    if (opts != NULL && apply_explains()) {
+        return TRUE;
+    }
+    if (!open_image(opt, cache, out) || !check_existing(opt, size_bytes, out)) {
+        return FALSE;
+    }
+    if (is_raw(out->image)) {
+        open_raw(opt, out);
+        return TRUE;
+    }
+    return open_writer(opt, out, &error) || fail(error);
+}
