@@ -140,6 +140,7 @@ gboolean blockopts_is_json(const char *filename)
     return g_str_has_prefix(filename, JSON_PREFIX);
 }
 
+/* in: key of the node, NULL for the whole text, which is an object */
 static void flatten(struct blockopts *opts, const char *key, const struct json_node *node)
 {
     switch (node->kind) {
@@ -160,7 +161,7 @@ static void flatten(struct blockopts *opts, const char *key, const struct json_n
                                         ? g_strdup(g_ptr_array_index(node->keys, i))
                                         : g_strdup_printf("%u", i);
             g_autofree char *inner =
-                key[0] != '\0' ? g_strconcat(key, ".", part, NULL) : g_strdup(part);
+                key != NULL ? g_strconcat(key, ".", part, NULL) : g_strdup(part);
 
             flatten(opts, inner, g_ptr_array_index(node->items, i));
         }
@@ -181,7 +182,7 @@ struct blockopts *blockopts_parse_json(const char *filename, GError **error)
         g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_USAGE, "Invalid JSON object given");
     } else {
         opts = blockopts_new();
-        flatten(opts, "", node);
+        flatten(opts, NULL, node);
     }
     json_node_free(node);
     return opts;

@@ -312,25 +312,29 @@ static struct json_node *parse_keyword(struct parser *parser)
 static char *canonical_number(const char *text)
 {
     char digits[G_ASCII_DTOSTR_BUF_SIZE];
+    double value;
 
     if (strpbrk(text, ".eE") == NULL) {
         errno = 0;
         if (*text == '-') {
-            gint64 value = g_ascii_strtoll(text, NULL, 10);
+            gint64 number = g_ascii_strtoll(text, NULL, 10);
 
             if (errno == 0) {
-                return g_strdup_printf("%" G_GINT64_FORMAT, value);
+                return g_strdup_printf("%" G_GINT64_FORMAT, number);
             }
         } else {
-            guint64 value = g_ascii_strtoull(text, NULL, 10);
+            guint64 number = g_ascii_strtoull(text, NULL, 10);
 
             if (errno == 0) {
-                return g_strdup_printf("%" G_GUINT64_FORMAT, value);
+                return g_strdup_printf("%" G_GUINT64_FORMAT, number);
             }
         }
     }
-    g_ascii_formatd(digits, sizeof(digits), "%.17g", g_ascii_strtod(text, NULL));
-    return g_strdup(digits);
+    value = g_ascii_strtod(text, NULL);
+    if (value == 0.0) {
+        value = 0.0; /* without its sign */
+    }
+    return g_strdup(g_ascii_formatd(digits, sizeof(digits), "%.17g", value));
 }
 
 static struct json_node *parse_number(struct parser *parser)

@@ -12,7 +12,10 @@
 #include "compat/keyval.h"
 #include "compat/wording.h"
 
-#define IV_BYTES 16
+/* The key and the blocks of AES-256-CBC, in which a secret may be encrypted. */
+#define KEY_BYTES   32
+#define IV_BYTES    16
+#define BLOCK_BYTES 16
 
 struct secret_set {
     GPtrArray *secrets; /* of struct secret * */
@@ -336,10 +339,14 @@ static GBytes *decode_base64(GBytes *encoded, GError **error)
 static gboolean check_key(struct secret *secret, const struct secret_set *set,
                           const struct secret_request *request, GError **error)
 {
+    const struct secret *key = secret_set_find(set, request->keyid, error);
     GBytes *iv;
 
-    if (secret_set_find(set, request->keyid, error) == NULL) {
+    if (key == NULL) {
         return FALSE;
+    }
+    if (g_bytes_get_size(key->data) != KEY_BYTES) {
+        return fail(error, "Key should be %d bytes in length", KEY_BYTES);
     }
     if (request->iv == NULL) {
         return fail(error, "IV is required to decrypt secret");
@@ -373,7 +380,14 @@ static gboolean load_secret(struct secret *secret, const struct secret_set *set,
     if (secret->base64) {
         secret->data = decode_base64(secret->data, error);
     }
-    return secret->data != NULL;
+    if (secret->data == NULL) {
+        return FALSE;
+    }
+    if (secret->keyid != NULL && g_bytes_get_size(secret->data) % BLOCK_BYTES != 0) {
+        return fail(error, "Length %" G_GSIZE_FORMAT " must be a multiple of block size %d",
+                    g_bytes_get_size(secret->data), BLOCK_BYTES);
+    }
+    return TRUE;
 }
 
 static gboolean add_secret(struct secret_set *set, const struct keyval *kv, GError **error)

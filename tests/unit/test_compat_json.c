@@ -294,9 +294,10 @@ static void test_flatten_json(void)
     g_assert_cmpstr(blockopts_get(opts, "file.filename"), ==, "a.raw");
     g_assert_cmpstr(blockopts_get(opts, "x.0"), ==, "on");
     g_assert_cmpstr(blockopts_get(opts, "x.1"), ==, "y");
-    g_assert_cmpstr(json, ==,
-                    "json:{\"x\": {\"0\": true, \"1\": \"y\"}, \"driver\": \"raw\", \"size\": 512, "
-                    "\"file\": {\"locking\": \"off\", \"driver\": \"file\", \"filename\": \"a.raw\"}}");
+    g_assert_cmpstr(
+        json, ==,
+        "json:{\"x\": {\"0\": true, \"1\": \"y\"}, \"driver\": \"raw\", \"size\": 512, "
+        "\"file\": {\"locking\": \"off\", \"driver\": \"file\", \"filename\": \"a.raw\"}}");
     driver = blockopts_take(opts, "driver");
     g_assert_cmpstr(driver, ==, "raw");
     file = blockopts_take_prefix(opts, "file");
