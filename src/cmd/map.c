@@ -29,6 +29,14 @@ static gboolean print_entry(struct printer *printer, const struct map_entry *ent
     return human_map_entry(stdout, entry, error);
 }
 
+/* Names that images chose are made harmless for people, once each. */
+static const char *file_name(const struct extent *extent)
+{
+    g_autofree char *shown = endpoint_shown_path(extent->endpoint);
+
+    return g_intern_string(shown);
+}
+
 static void to_entry(const struct extent *extent, struct map_entry *entry)
 {
     *entry = (struct map_entry){
@@ -44,7 +52,7 @@ static void to_entry(const struct extent *extent, struct map_entry *entry)
         extent->kind != CELL_EXTENT_ENCRYPTED) {
         entry->have_offset = TRUE;
         entry->offset_bytes = extent->offset;
-        entry->filename = endpoint_path(extent->endpoint);
+        entry->filename = file_name(extent);
     }
 }
 

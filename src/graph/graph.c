@@ -37,6 +37,11 @@ const struct image_file *image_file(const struct image *image, unsigned i)
     return i < image->files->len ? g_ptr_array_index(image->files, i) : NULL;
 }
 
+char *image_shown_name(const char *name)
+{
+    return wording_escape_span((const uint8_t *)name, strlen(name));
+}
+
 static void free_layer(gpointer data)
 {
     struct image *image = data;

@@ -70,6 +70,13 @@ struct image_file {
     struct endpoint *endpoint;
 };
 
+/*
+ * A name as it may be shown to people: bytes that an image chose have control bytes escaped.
+ *
+ * returns: newly allocated
+ */
+char *image_shown_name(const char *name);
+
 /* The i-th of them, outermost first, or NULL; none when the protocol itself was asked for. */
 const struct image_file *image_file(const struct image *image, unsigned i);
 

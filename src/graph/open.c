@@ -96,6 +96,7 @@ static gboolean ask(const struct layer *layer, uint32_t blob, const char *format
 {
     Abi__BlobInfo info = ABI__BLOB_INFO__INIT;
     Abi__OpenRequest request = ABI__OPEN_REQUEST__INIT;
+    g_autofree char *shown = endpoint_shown_path(layer->endpoint);
     ProtobufCMessage *reply;
     uint64_t allocated = 0;
     uint8_t head[OPEN_HEAD_BYTES];
@@ -120,7 +121,7 @@ static gboolean ask(const struct layer *layer, uint32_t blob, const char *format
                    &abi__open_reply__descriptor, &reply, error)) {
         return FALSE;
     }
-    ok = wire_decode_open((const Abi__OpenReply *)reply, layer->display, out, error);
+    ok = wire_decode_open((const Abi__OpenReply *)reply, shown, out, error);
     warn_about((const Abi__OpenReply *)reply);
     protobuf_c_message_free_unpacked(reply, NULL);
     return ok;
@@ -276,8 +277,10 @@ static gboolean refuse_loop(const struct image *parent, const struct endpoint *e
         const struct image *other = g_ptr_array_index(parent->graph->images, i);
 
         if (endpoint_same_file(other->endpoint, endpoint)) {
+            g_autofree char *shown = image_shown_name(display);
+
             g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_IMAGE,
-                        "Backing file '%s' creates an infinite loop.", display);
+                        "Backing file '%s' creates an infinite loop.", shown);
             return FALSE;
         }
     }
@@ -496,8 +499,8 @@ static gboolean open_plain_child(struct image *parent, const struct wire_ref *re
         return FALSE;
     }
     if (endpoint_same_file(endpoint, parent->endpoint)) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_IMAGE,
-                    "The image names itself ('%s') as its data file", display);
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_IMAGE,
+                            "The image names itself as its data file");
         return FALSE;
     }
     layer.display = display;

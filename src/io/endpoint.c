@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "compat/wording.h"
 #include "src/io/endpoint_ops.h"
 
 G_DEFINE_QUARK(instar - endpoint - error, endpoint_error)
@@ -65,6 +66,14 @@ int endpoint_fd(const struct endpoint *endpoint)
 const char *endpoint_path(const struct endpoint *endpoint)
 {
     return endpoint->path;
+}
+
+char *endpoint_shown_path(const struct endpoint *endpoint)
+{
+    if (!endpoint->from_image) {
+        return g_strdup(endpoint->path);
+    }
+    return wording_escape_span((const uint8_t *)endpoint->path, strlen(endpoint->path));
 }
 
 const char *endpoint_protocol(const struct endpoint *endpoint)

@@ -87,6 +87,13 @@ void endpoint_buffer_fail(struct endpoint *endpoint, gboolean write, uint64_t of
 
 int endpoint_fd(const struct endpoint *endpoint); /* -1: none */
 const char *endpoint_path(const struct endpoint *endpoint);
+
+/*
+ * The path as it may be shown to people: one that an image chose has control bytes escaped.
+ *
+ * returns: newly allocated
+ */
+char *endpoint_shown_path(const struct endpoint *endpoint);
 const char *endpoint_protocol(const struct endpoint *endpoint); /* "file", "host_device" ... */
 uint64_t endpoint_size(struct endpoint *endpoint);              /* bytes, cached; see _truncate */
 gboolean endpoint_allocated(struct endpoint *endpoint, uint64_t *out_bytes); /* st_blocks * 512 */

@@ -42,6 +42,7 @@ struct endpoint {
     const struct endpoint_ops *ops;
     int refs; /* atomic */
     char *path;
+    gboolean from_image; /* an image chose the path */
     gboolean writable;
     struct cache_mode cache;
     uint32_t alignment;

@@ -97,7 +97,8 @@ gboolean locks_take_fd(int fd, const char *path, unsigned used, unsigned unshare
 
 gboolean locks_take(struct endpoint *endpoint, unsigned used, unsigned unshared, GError **error)
 {
+    g_autofree char *shown = endpoint_shown_path(endpoint);
     int fd = endpoint_fd(endpoint);
 
-    return fd < 0 || locks_take_fd(fd, endpoint_path(endpoint), used, unshared, error);
+    return fd < 0 || locks_take_fd(fd, shown, used, unshared, error);
 }

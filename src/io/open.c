@@ -24,6 +24,15 @@ struct open_request {
     struct cache_mode cache;
 };
 
+/* What an image names may steer a terminal; what the user typed is the user's own affair. */
+static char *shown_name(const struct open_request *request)
+{
+    if ((request->flags & ENDPOINT_FROM_IMAGE) == 0) {
+        return g_strdup(request->display);
+    }
+    return wording_escape_span((const uint8_t *)request->display, strlen(request->display));
+}
+
 /* Keeps the sentence of `cause` and puts the errno into the code. */
 static void set_error(GError **error, GError *cause, int saved_errno)
 {
@@ -33,12 +42,13 @@ static void set_error(GError **error, GError *cause, int saved_errno)
 
 static void set_errno(GError **error, const struct open_request *request, int saved_errno)
 {
+    g_autofree char *shown = shown_name(request);
     GError *cause = NULL;
 
     if ((request->flags & ENDPOINT_CREATE) != 0) {
-        wording_set_create_errno(&cause, request->display, saved_errno);
+        wording_set_create_errno(&cause, shown, saved_errno);
     } else {
-        wording_set_open_errno(&cause, request->display, saved_errno);
+        wording_set_open_errno(&cause, shown, saved_errno);
     }
     set_error(error, cause, saved_errno);
 }
@@ -99,6 +109,8 @@ static gboolean harmless_to_open(const struct open_request *request, GError **er
 static gboolean pick_kind(const struct open_request *request, const struct stat *st,
                           const struct endpoint_ops **out, GError **error)
 {
+    g_autofree char *shown = shown_name(request);
+
     if (S_ISREG(st->st_mode)) {
         *out = &file_ops;
     } else if (S_ISBLK(st->st_mode) || S_ISCHR(st->st_mode)) {
@@ -109,12 +121,12 @@ static gboolean pick_kind(const struct open_request *request, const struct stat 
     if (*out != &host_device_ops && (request->flags & ENDPOINT_ONLY_DEVICE) != 0) {
         g_set_error(error, ENDPOINT_ERROR, EINVAL,
                     "'host_device' driver requires '%s' to be either a character or block device",
-                    request->display);
+                    shown);
         return FALSE;
     }
     if (*out == NULL || (*out != &file_ops && (request->flags & ENDPOINT_ONLY_FILE) != 0)) {
         g_set_error(error, ENDPOINT_ERROR, EINVAL,
-                    "'file' driver requires '%s' to be a regular file", request->display);
+                    "'file' driver requires '%s' to be a regular file", shown);
         return FALSE;
     }
     return TRUE;
@@ -215,6 +227,7 @@ static struct endpoint *open_request_run(const struct open_request *request, GEr
     endpoint = endpoint_alloc(&file_ops, request->display);
     endpoint->fd = endpoint->buffered_fd = fd;
     endpoint->cache = request->cache;
+    endpoint->from_image = (request->flags & ENDPOINT_FROM_IMAGE) != 0;
     endpoint->writable = (request->flags & ENDPOINT_WRITE) != 0;
     if (fstat(fd, &st) != 0) {
         set_errno(error, request, errno);

@@ -117,6 +117,7 @@ struct endpoint *endpoint_new_slice(struct endpoint *base, uint64_t offset, uint
     state->offset = offset;
     endpoint->private_data = state;
     endpoint->size_bytes = size_bytes;
+    endpoint->from_image = base->from_image;
     endpoint->writable = endpoint_writable(base);
     endpoint->alignment = endpoint_alignment(base);
     return endpoint;
