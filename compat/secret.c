@@ -420,7 +420,7 @@ static gboolean add_object(struct secret_set *set, const struct keyval *kv, GErr
         !take_required(kv, "id", &id, error)) {
         return FALSE;
     }
-    if (strcmp(type, "secret") != 0) {
+    if (g_strcmp0(type, "secret") != 0) {
         return fail(error, "Objects of type '%s' are not built yet in instar", type);
     }
     return add_secret(set, kv, error);

@@ -121,8 +121,9 @@ struct wording_detail {
  * One row: a code and its sentence.
  *
  * In a sentence `{0}` to `{3}` are the numbers in decimal, `{0d}` signed, `{0x}` in hexadecimal,
- * `{0#x}` as C's %#x, `{0x8}` padded with zeros to 8 digits, `{0e}` the sentence of that errno, `{span}` the
- * bytes with control bytes escaped, `{name}` the image's name. Anything else stands for itself.
+ * `{0#x}` as C's %#x, `{0x8}` padded with zeros to 8 digits, `{0e}` the sentence of that errno,
+ * `{span}` the bytes with control bytes escaped, `{name}` the image's name. Anything else stands
+ * for itself.
  */
 struct wording_row {
     unsigned code; /* enum guest_err */

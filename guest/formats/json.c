@@ -97,8 +97,8 @@ static bool parse_unicode(struct parser *p)
     if (c >= 0xdc00 && c <= 0xdfff)
         return false;
     if (c >= 0xd800 && c <= 0xdbff) {
-        if (cur_u8(&p->in) != '\\' || cur_u8(&p->in) != 'u' || !parse_hex4(p, &low) ||
-            low < 0xdc00 || low > 0xdfff)
+        if (!span_equal_text(cur_bytes(&p->in, 2), "\\u") || !parse_hex4(p, &low) || low < 0xdc00 ||
+            low > 0xdfff)
             return false;
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
     }

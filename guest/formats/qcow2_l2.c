@@ -301,7 +301,7 @@ static void describe_compressed(const struct qcow2 *q, struct qcow2_l2_entry e, 
     out->skip = (uint32_t)(start % q->cluster_size);
 }
 
-static const uint8_t extent_kinds[] = {
+static const uint8_t extent_kinds[QCOW2_L2_INVALID + 1] = {
     [QCOW2_L2_UNALLOCATED] = CELL_EXTENT_HOLE, [QCOW2_L2_UNALLOCATED_ALLOC] = CELL_EXTENT_HOLE,
     [QCOW2_L2_ZERO_PLAIN] = CELL_EXTENT_ZERO,  [QCOW2_L2_ZERO_ALLOC] = CELL_EXTENT_ZERO,
     [QCOW2_L2_NORMAL] = CELL_EXTENT_DATA,

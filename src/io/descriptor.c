@@ -66,7 +66,7 @@ static int read_bounced(struct endpoint *endpoint, uint64_t offset, uint8_t *buf
         size_t skip = (size_t)(offset - start);
         size_t take = MIN(len, BOUNCE_BYTES - skip);
         size_t span = (skip + take + mask) & ~(size_t)mask;
-        size_t got;
+        size_t got = 0;
 
         err = read_all(endpoint->fd, start, bounce, span, &got);
         if (err == 0) {
@@ -86,7 +86,7 @@ static int read_bounced(struct endpoint *endpoint, uint64_t offset, uint8_t *buf
 int descriptor_pread(struct endpoint *endpoint, uint64_t offset, void *buf, size_t len)
 {
     uint32_t alignment = endpoint->alignment;
-    size_t got;
+    size_t got = 0;
     int err;
 
     if (alignment > 1 && !(aligned(offset, alignment) && aligned(len, alignment) &&
@@ -207,7 +207,8 @@ static int write_range(struct endpoint *endpoint, uint64_t offset, const struct 
         return write_bounced(endpoint, offset, iov, len);
     }
     if (iovcnt > MAX_IOVECS) {
-        copy = heap = g_new(struct iovec, iovcnt);
+        heap = g_new(struct iovec, iovcnt);
+        copy = heap;
     }
     memcpy(copy, iov, (size_t)iovcnt * sizeof(*iov));
     return write_all(endpoint->fd, offset, copy, iovcnt);

@@ -99,7 +99,7 @@ beyond_baseline() {
 }
 
 host_headers() {
-    find guest.o -name '*.d' -exec cat {} + | tr ' \\' '\n\n' | grep '^/usr/include' | sort -u
+    find guest.o -name '*.d' -exec cat {} + | grep -o '/usr/include[^ ]*' | sort -u
     return 0
 }
 

@@ -63,8 +63,12 @@ static GPtrArray *load(const char *name)
         if (g_str_has_prefix(line, "$ ")) {
             current = recorded_new(line + 2);
             g_ptr_array_add(all, current);
+        } else if (current == NULL) {
+            continue; /* what the file says about itself */
         } else if (g_str_has_prefix(line, "? ")) {
-            current->status = strcmp(line + 2, "open") == 0 ? STATUS_OPEN : atoi(line + 2);
+            current->status = strcmp(line + 2, "open") == 0
+                                  ? STATUS_OPEN
+                                  : (int)g_ascii_strtoll(line + 2, NULL, 10);
         } else if (g_str_has_prefix(line, "1|") || g_str_has_prefix(line, "2|")) {
             g_string_append_printf(line[0] == '1' ? current->out : current->err, "%s\n", line + 2);
         }

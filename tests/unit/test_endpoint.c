@@ -362,9 +362,9 @@ int main(int argc, char **argv)
     status = g_test_run();
     (void)g_chdir("/");
     {
-        g_autofree char *command = g_strdup_printf("rm -rf '%s'", dir);
+        char *argv[] = {"rm", "-rf", "--", dir, NULL};
 
-        (void)!system(command);
+        g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
     }
     return status;
 }
