@@ -56,7 +56,11 @@ static const struct wording_row rows[] = {
 
     {GUEST_ERR_PLAN_DIRTY, "Changing an image that was not closed properly is not built yet: "
                            "repair it first"},
-    {GUEST_ERR_PLAN_CORRUPT, "qcow2: Image is corrupt: entry at offset {0#x} cannot be right"},
+    {GUEST_ERR_PLAN_CORRUPT,
+     "The image's refcounts are wrong (seen at offset {0#x}): repair it before it is changed"},
+    {GUEST_ERR_PLAN_REFCOUNT_FULL, "Cluster at offset {0#x} has as many references as fit"},
+    {GUEST_ERR_PLAN_BITMAPS, "Writing to an image that has bitmaps is not built yet"},
+    {GUEST_ERR_PLAN_ENCRYPTED, "Writing to an encrypted image is not built yet"},
 };
 
 void wording_register_plan(void)

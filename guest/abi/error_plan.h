@@ -43,7 +43,10 @@
 #define GUEST_ERR_PLAN_TABLE_FULL     GUEST_ERR_PLAN_CODE(38) /* refcount table at its limit */
 
 /* any change of an existing image */
-#define GUEST_ERR_PLAN_DIRTY   GUEST_ERR_PLAN_CODE(48)
-#define GUEST_ERR_PLAN_CORRUPT GUEST_ERR_PLAN_CODE(49) /* 0: offset of the offending entry */
+#define GUEST_ERR_PLAN_DIRTY         GUEST_ERR_PLAN_CODE(48)
+#define GUEST_ERR_PLAN_CORRUPT       GUEST_ERR_PLAN_CODE(49) /* 0: where in the file it shows, bytes */
+#define GUEST_ERR_PLAN_REFCOUNT_FULL GUEST_ERR_PLAN_CODE(50) /* 0: offset of the cluster */
+#define GUEST_ERR_PLAN_BITMAPS       GUEST_ERR_PLAN_CODE(51)
+#define GUEST_ERR_PLAN_ENCRYPTED     GUEST_ERR_PLAN_CODE(52)
 
 #endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of a writer: L2 tables at hand and what is still to be reported. Only
+ * qcow2_writer*.c include this.
+ */
+#ifndef INSTAR_GUEST_FORMATS_QCOW2_WRITER_TABLES_H
+#define INSTAR_GUEST_FORMATS_QCOW2_WRITER_TABLES_H
+
+#include "guest/formats/qcow2_writer.h"
+
+/* One L2 table at hand. */
+struct wtable {
+    uint8_t *bytes; /* one cluster, as on disk */
+    bool is_new;    /* has no cluster of its own yet: made now, or shared with a snapshot */
+    bool zeroed;    /* is_new: what is outside the dirty range is zeros */
+    uint32_t dirty_from, dirty_to; /* entries; empty when equal */
+};
+
+/* An L2 entry, with the bitmap of extended L2 (0 otherwise). */
+struct wentry {
+    uint64_t entry;
+    uint64_t bitmap;
+};
+
+/* Clusters that have a place, and whose data was not reported yet. */
+struct wpending {
+    uint64_t cluster; /* virtual */
+    uint64_t nr;
+    struct wentry old; /* what they all had before: what is written until then */
+    bool in_place;     /* the old host cluster stays in use */
+};
+
+/* A range of a blob that is to read as zeros. */
+struct wzero {
+    uint32_t blob;
+    uint64_t offset, len;
+};
+
+struct qcow2_writer {
+    struct plan base;
+    struct node *node;
+    struct qcow2 *q;
+    struct qcow2_alloc alloc;
+    struct qcow2_writer_shape shape;
+    uint32_t blob; /* of the image file */
+    bool fresh;
+    bool has_backing;
+
+    struct wtable **tables; /* by L1 index, NULL: not at hand */
+    uint64_t nr_tables;
+    uint64_t table_budget; /* bytes of L2 tables before they are written */
+    uint64_t block_budget; /* bytes of refcount blocks */
+    uint64_t l1_dirty_from, l1_dirty_to;
+
+    struct wpending *pending;
+    uint64_t nr_pending, max_pending;
+    struct wzero *zeros;
+    uint64_t nr_zeros, max_zeros;
+
+    struct cell_place *queue; /* reported runs that were not looked at yet */
+    uint64_t nr_queue, max_queue, at_queue;
+
+    /* compressed runs: bytes after comp_pos of the last cluster are free */
+    uint64_t comp_pos;     /* bytes, 0: no such cluster */
+    uint64_t comp_sharers; /* compressed runs that touch it */
+
+    bool fix_autoclear; /* unknown autoclear bits are set: they must go before the first change */
+    bool finishing;
+    unsigned phase;
+    uint64_t index;
+};
+
+static inline unsigned wbits(const struct qcow2_writer *w)
+{
+    return w->q->header.cluster_bits;
+}
+
+/* Makes room for one more element of an array that doubles. */
+bool wgrow(void **array, uint64_t *max, uint64_t needed, uint64_t size);
+
+/*
+ * The table that covers a virtual cluster, and its index there.
+ *
+ * returns: GUEST_ERR_PLAN_CORRUPT for an L1 entry that cannot be; GUEST_ERR_IO, _NO_MEMORY
+ */
+enum guest_err wtable_get(struct qcow2_writer *w, uint64_t cluster, struct wtable **out,
+                          uint32_t *out_index, struct guest_err_detail *detail);
+
+struct wentry wtable_entry(const struct qcow2_writer *w, const struct wtable *table,
+                           uint32_t index);
+
+/* Changes an entry; a table that is shared is copied when it is written. */
+enum guest_err wtable_set(struct qcow2_writer *w, uint64_t cluster, struct wtable *table,
+                          uint32_t index, struct wentry value, struct guest_err_detail *detail);
+
+/* Bytes of L2 tables at hand. */
+uint64_t wtable_bytes(const struct qcow2_writer *w);
+
+/* Looks at reported runs until tables should be written or none is left. */
+enum guest_err wqueue_run(struct qcow2_writer *w, struct guest_err_detail *detail);
+
+extern const struct plan_verbs wplan_verbs;
+
+#endif
