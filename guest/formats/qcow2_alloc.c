@@ -519,7 +519,7 @@ enum guest_err qcow2_alloc_settle(struct qcow2_alloc *a, struct guest_err_detail
             if (count == 0)
                 return corrupt(detail, c << cluster_bits(a));
             store(a, block, c, count - 1);
-            if (count == 1)
+            if (count == 1 && !a->only_forward)
                 a->next = min_u64(a->next, c);
         }
     }

@@ -48,8 +48,9 @@ struct qcow2_alloc {
     uint64_t *metadata; /* clusters that hold metadata, ascending */
     uint64_t nr_metadata;
 
-    uint64_t next; /* cluster where the search for room starts */
-    uint64_t end;  /* one more than the last cluster known to be in use */
+    uint64_t next;     /* cluster where the search for room starts */
+    bool only_forward; /* what was given back is not searched: room below `next` is promised */
+    uint64_t end;      /* one more than the last cluster known to be in use */
 
     struct qcow2_run *freed; /* given back, to be recorded last */
     uint64_t nr_freed, max_freed;

@@ -82,6 +82,7 @@ static enum guest_err prepare(struct qcow2_writer *w, const struct qcow2_writer_
     if (!w->tables)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     find_shape(w);
+    w->alloc.only_forward = w->shape.lease;
     w->fix_autoclear = (w->q->header.autoclear_features & ~QCOW2_AUTOCLEAR_DATA_FILE_RAW) != 0;
     w->table_budget = min_u64(TABLE_BUDGET, arena_left_bytes() / 3);
     w->block_budget = min_u64(BLOCK_BUDGET, arena_left_bytes() / 6);
@@ -130,6 +131,7 @@ enum guest_err qcow2_writer_lease(struct qcow2_writer *w, uint64_t bytes, uint64
                                   uint64_t *out_bytes, struct guest_err_detail *detail)
 {
     uint64_t rounded;
+    w->alloc.next = max_u64(w->alloc.next, w->alloc.end);
     if (!w->shape.lease || !align_up_u64(max_u64(bytes, 1), w->shape.unit, &rounded) ||
         rounded > INT64_MAX - (w->alloc.next << wbits(w)))
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);

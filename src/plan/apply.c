@@ -107,6 +107,15 @@ static gboolean next_batch(struct cell *cell, struct cell_op *ops,
     return ok;
 }
 
+/* What was written may be read back by the planner. */
+static void tell_sizes(struct cell *cell, const struct apply_target *targets, unsigned nr_targets)
+{
+    for (unsigned i = 0; i < nr_targets; i++) {
+        if (targets[i].endpoint != NULL)
+            cell_set_blob_size(cell, targets[i].blob, endpoint_size(targets[i].endpoint));
+    }
+}
+
 gboolean apply_plan(struct cell *cell, const struct apply_target *targets, unsigned nr_targets,
                     int *out_errno, enum cell_op_note *out_note, GError **error)
 {
@@ -128,6 +137,8 @@ gboolean apply_plan(struct cell *cell, const struct apply_target *targets, unsig
         else
             failed = apply_ops(ops, nr_ops, cell_window(cell, 0, cell_window_size(cell)), targets,
                                nr_targets, &note);
+        if (failed == 0)
+            tell_sizes(cell, targets, nr_targets);
     }
     if (failed == 0)
         return TRUE;

@@ -82,7 +82,8 @@ typedef int (*cell_read_fn)(void *user, uint64_t offset, void *buf, size_t len);
 uint32_t cell_add_blob(struct cell *cell, uint64_t size_bytes, cell_read_fn read, void *user);
 
 /*
- * Tells the cell that a blob has grown or shrunk.
+ * Tells the cell that a blob has grown or shrunk. One that it cannot read (a target that is only
+ * created) is nothing to it.
  */
 void cell_set_blob_size(struct cell *cell, uint32_t blob, uint64_t size_bytes);
 

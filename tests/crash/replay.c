@@ -68,26 +68,31 @@ static void add(GArray *steps, const struct cell_op *op, const uint8_t *window)
     g_array_append_val(steps, step);
 }
 
-void steps_drain(GArray *steps, struct plan *plan, unsigned max_ops)
+gboolean steps_batch(GArray *steps, struct plan *plan, unsigned max_ops)
 {
     g_autofree struct cell_op *ops = g_new0(struct cell_op, max_ops);
-    g_autofree uint8_t *window = g_malloc(PLAN_WINDOW_BYTES);
+    static uint8_t window[PLAN_WINDOW_BYTES];
     struct guest_err_detail detail;
-    gboolean done = FALSE;
+    struct plan_sink sink = {
+        .ops = ops, .max_ops = max_ops, .window = window, .window_size = PLAN_WINDOW_BYTES};
+    bool done = false;
 
-    while (!done) {
-        bool plan_done = false;
-        struct plan_sink sink = {
-            .ops = ops, .max_ops = max_ops, .window = window, .window_size = PLAN_WINDOW_BYTES};
-        memset(window, 0x5a, PLAN_WINDOW_BYTES);
-        enum guest_err err = plan->verbs->next(plan, &sink, &plan_done, &detail);
-        g_assert_cmpint(err, ==, GUEST_OK);
-        g_assert_true(plan_done || sink.nr_ops > 0);
-        for (unsigned i = 0; i < sink.nr_ops; i++)
-            add(steps, &ops[i], window);
-        done = plan_done;
-    }
-    plan->verbs->free(plan);
+    enum guest_err err = plan->verbs->next(plan, &sink, &done, &detail);
+    g_assert_cmpint(err, ==, GUEST_OK);
+    g_assert_true(done || sink.nr_ops > 0);
+    for (unsigned i = 0; i < sink.nr_ops; i++)
+        add(steps, &ops[i], window);
+    /* Whoever relies on bytes of an old batch shall see it. */
+    memset(window, 0x5a, sink.window_used);
+    if (done)
+        plan->verbs->free(plan);
+    return done;
+}
+
+void steps_drain(GArray *steps, struct plan *plan, unsigned max_ops)
+{
+    while (!steps_batch(steps, plan, max_ops))
+        continue;
 }
 
 static void zero_range(int fd, uint64_t offset, uint64_t len)

@@ -38,6 +38,9 @@ struct step {
 GArray *steps_new(void); /* of struct step; freed with g_array_unref */
 void steps_drain(GArray *steps, struct plan *plan, unsigned max_ops);
 
+/* One batch of it alone; TRUE when it was the last, and the plan is freed. */
+gboolean steps_batch(GArray *steps, struct plan *plan, unsigned max_ops);
+
 /* Carries out one step; fds[blob] is the file of that blob. */
 void step_apply(const struct step *step, const int *fds);
 void steps_apply(const GArray *steps, const int *fds);
