@@ -243,9 +243,8 @@ uint32_t cell_add_blob(struct cell *cell, uint64_t size_bytes, cell_read_fn read
 
 void cell_set_blob_size(struct cell *cell, uint32_t blob, uint64_t size_bytes)
 {
-    if (blob < cell->blobs->len) {
+    if (blob < cell->blobs->len)
         g_array_index(cell->blobs, struct blob, blob).size_bytes = size_bytes;
-    }
 }
 
 void cell_set_emit(struct cell *cell, cell_emit_fn emit, void *user)
