@@ -335,7 +335,7 @@ static void end_plan(struct qcow2_writer *w)
     uint64_t end = w->alloc.end << wbits(w);
     w->q->source->size_bytes = max_u64(w->q->source->size_bytes, end);
     source_forget(w->q->source);
-    qcow2_l2_forget(w->q);
+    qcow2_l2_window_reset(&w->q->window, w->q->l1, w->q->l1_size);
     if (wtable_bytes(w) > w->table_budget / 2) {
         for (uint64_t i = 0; i < w->q->l1_size; i++) {
             struct wtable *t = w->tables[i];
