@@ -362,9 +362,9 @@ int main(int argc, char **argv)
     status = g_test_run();
     (void)g_chdir("/");
     {
-        char *argv[] = {"rm", "-rf", "--", dir, NULL};
+        char *rm[] = {"rm", "-rf", "--", dir, NULL};
 
-        g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
+        g_spawn_sync(NULL, rm, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
     }
     return status;
 }
