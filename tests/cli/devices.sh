@@ -10,7 +10,7 @@ mixed src.raw 4M
 "$stock" convert -O qcow2 src.raw src.qcow2
 truncate -s 8M disk
 device=$(losetup -f --show disk 2>/dev/null) || skip_all "no loop device can be attached"
-trap 'losetup -d "$device"; cd /; rm -rf "$scratch"' EXIT
+trap 'losetup -d "$device"; test_end' EXIT
 plan $((8 * $(nr_sandboxes)))
 
 cases() {

@@ -8,7 +8,7 @@ plan $((4 * $(nr_sandboxes)))
 
 noise src.raw 8M
 "$stock" convert -O qcow2 src.raw a.qcow2
-run convert -O qcow2 a.qcow2 o.qcow2 # if that is not built, neither is what follows
+run convert -O qcow2 a.qcow2 first.qcow2 # if that is not built, neither is what follows
 
 # start ARG...: in a session of its own, throttled so that it takes a while.
 start() {
