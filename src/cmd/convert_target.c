@@ -68,7 +68,7 @@ static gboolean create_target(struct create_opts *opts, const char *name, uint64
     if (create_image(opts, name, TRUE, &error)) {
         return TRUE;
     }
-    report_gerror_prefixed(error, "%s: error while converting %s", name,
+    report_gerror_prefixed(error, "%s: error while converting %s: ", name,
                            create_opts_format(opts)->name);
     g_error_free(error);
     return FALSE;

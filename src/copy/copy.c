@@ -192,6 +192,59 @@ static void add_packed(struct copy *copy, struct worker_state *w, const struct j
     }
 }
 
+/* The run of a source that a place of the job lies in, as far as it says zeros or not. */
+static guint64 run_of_zeros(const struct job *job, guint64 at, guint64 end, gboolean *out_zero)
+{
+    guint i = 0;
+
+    while (g_array_index(job->pieces, struct piece, i).start +
+               g_array_index(job->pieces, struct piece, i).length <=
+           at) {
+        i++;
+    }
+    *out_zero = g_array_index(job->pieces, struct piece, i).kind == PIECE_ZERO;
+    for (; i < job->pieces->len && at < end; i++) {
+        const struct piece *piece = &g_array_index(job->pieces, struct piece, i);
+
+        if ((piece->kind == PIECE_ZERO) != *out_zero) {
+            break;
+        }
+        at = piece->start + piece->length;
+    }
+    return MIN(at, end);
+}
+
+/*
+ * Adds a run of stored data. Where the target keeps account of parts of a unit, parts that the
+ * source says are zeros are left out.
+ */
+static void add_stored(struct copy *copy, struct worker_state *w, const struct job *job,
+                       guint64 start, guint64 length)
+{
+    guint64 part = copy->shape->zero_bytes, at = start, end = start + length;
+
+    if (part == copy->shape->unit_bytes || !copy->drop_zeros) {
+        add_place(w, CELL_PLACE_DATA, start, length, 0);
+        return;
+    }
+    while (at < end) {
+        gboolean zero;
+        guint64 stop = run_of_zeros(job, at, end, &zero);
+        guint64 up = MIN((stop + part - 1) / part * part, end);
+
+        if (!zero) {
+            add_place(w, CELL_PLACE_DATA, at, up - at, 0);
+        } else {
+            up = stop == end ? end : stop / part * part;
+            if (up <= at) { /* less than a part */
+                up = MIN((at / part + 1) * part, end);
+                add_place(w, CELL_PLACE_DATA, at, up - at, 0);
+            }
+        }
+        at = up;
+    }
+}
+
 /* Turns the bytes of a job into places that have no room yet. */
 static void find_places(struct copy *copy, struct worker_state *w, const struct job *job,
                         guint8 *buf)
@@ -218,7 +271,7 @@ static void find_places(struct copy *copy, struct worker_state *w, const struct 
         if (!zero && copy->shape->compresses) {
             add_packed(copy, w, job, buf, at, length, &packed_len);
         } else if (!zero) {
-            add_place(w, CELL_PLACE_DATA, at, length, 0);
+            add_stored(copy, w, job, at, length);
         } else if (!copy->drop_zeros) {
             add_place(w, CELL_PLACE_ZERO, at, length, 0);
         }

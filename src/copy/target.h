@@ -24,6 +24,7 @@ struct target;
 /* What a copy must know to cut its work. */
 struct target_shape {
     guint64 unit_bytes;    /* runs start and end on multiples of this, but for the disk's end */
+    guint64 zero_bytes;    /* finest run of data: a part of a unit, or a unit */
     guint64 size_bytes;    /* of the virtual disk */
     gboolean reads_zero;   /* what is left out reads as zeros */
     gboolean compresses;   /* takes compressed units */

@@ -64,6 +64,7 @@ struct target *target_new_raw(struct endpoint *endpoint, guint64 size_bytes, gbo
     target->ops = &raw_ops;
     target->shape = (struct target_shape){
         .unit_bytes = MAX(SECTOR, endpoint_alignment(endpoint)),
+        .zero_bytes = MAX(SECTOR, endpoint_alignment(endpoint)),
         .size_bytes = size_bytes,
         .reads_zero = reads_zero,
         .stays_sorted = TRUE,

@@ -318,6 +318,40 @@ static gboolean wait_served(struct writer *writer, struct target_fault *fault)
     return !writer->abandoned || let_go(fault);
 }
 
+/* The offset of a run inside the unit that the run before it has its end in; FALSE: another unit.
+ */
+static gboolean same_unit(const struct writer *writer, const GArray *out,
+                          const struct cell_place *run, guint64 *out_offset)
+{
+    guint64 unit = writer->target.shape.unit_bytes;
+    const struct cell_place *last;
+
+    if (run->start % unit == 0 || out->len == 0) {
+        return FALSE;
+    }
+    last = &g_array_index(out, struct cell_place, out->len - 1);
+    if (last->kind != CELL_PLACE_DATA ||
+        (last->start + last->length - 1) / unit != run->start / unit) {
+        return FALSE;
+    }
+    *out_offset = last->offset + (run->start - last->start);
+    return TRUE;
+}
+
+/* Spends the lease on data that begins inside a unit: the unit is taken whole, once. */
+static guint64 lease_part(struct writer *writer, const GArray *out, const struct cell_place *run,
+                          guint64 *out_offset)
+{
+    guint64 unit = writer->target.shape.unit_bytes, in = run->start % unit, given;
+
+    if (same_unit(writer, out, run, out_offset)) {
+        return MIN(run->length, unit - in);
+    }
+    given = lease_take(&writer->lease, in + run->length, out_offset);
+    *out_offset += in;
+    return given > in ? given - in : 0;
+}
+
 /* Lock held. Spends the lease on one run; what does not fit is waited for. */
 static gboolean lease_run(struct writer *writer, struct cell_place run, GArray *out,
                           struct target_fault *fault)
@@ -330,7 +364,7 @@ static gboolean lease_run(struct writer *writer, struct cell_place run, GArray *
             part.length =
                 lease_take_compressed(&writer->lease, run.comp_len, &part.offset) ? run.length : 0;
         } else if (run.kind == CELL_PLACE_DATA) {
-            part.length = lease_take(&writer->lease, run.length, &part.offset);
+            part.length = lease_part(writer, out, &run, &part.offset);
         }
         if (part.length > 0) {
             g_array_append_val(out, part);
@@ -418,15 +452,12 @@ static void writer_done(struct target *target, const struct cell_place *places, 
 {
     struct writer *writer = writer_of(target);
 
-    /* A placed run is in the cell's tables already. */
-    if (writer->leases || writer->linear) {
-        pool_lock(target->pool);
-        g_array_append_vals(writer->reports, places, nr);
-        if (writer->reports->len >= REPORTS_BATCH) {
-            pool_tell(target->pool);
-        }
-        pool_unlock(target->pool);
+    pool_lock(target->pool);
+    g_array_append_vals(writer->reports, places, nr);
+    if (writer->reports->len >= REPORTS_BATCH) {
+        pool_tell(target->pool);
     }
+    pool_unlock(target->pool);
 }
 
 /* ---- feeder ---- */
@@ -533,6 +564,8 @@ static gboolean open_writer(struct writer *writer, const struct target_writer_op
     writer->lease.max_sharers = reply->max_sharers;
     *shape = (struct target_shape){
         .unit_bytes = reply->unit,
+        /* Room is found for whole units where clusters may exist already. */
+        .zero_bytes = reply->lease || reply->linear ? reply->zero_unit : reply->unit,
         .size_bytes = options->size_bytes,
         .reads_zero = reply->zero_by_default || options->reads_zero,
         .compresses = options->compressed,
@@ -540,7 +573,8 @@ static gboolean open_writer(struct writer *writer, const struct target_writer_op
         .data = blob_endpoint(writer, reply->data_blob),
     };
     ok = shape->data != NULL && shape->unit_bytes >= 512 && shape->unit_bytes <= UNIT_MAX &&
-         (shape->unit_bytes & (shape->unit_bytes - 1)) == 0 && writer->lease.align <= 512;
+         (shape->unit_bytes & (shape->unit_bytes - 1)) == 0 && shape->zero_bytes >= 512 &&
+         shape->unit_bytes % shape->zero_bytes == 0 && writer->lease.align <= 512;
     protobuf_c_message_free_unpacked(message, NULL);
     return ok || refuse(fault, "writer");
 }
