@@ -14,12 +14,23 @@
 
 #define INDENT 4
 
+/*
+ * Names come from images. One with a newline or an escape sequence in it could forge lines or play
+ * with the terminal, so those are shown as \xNN; stock prints them raw.
+ */
+static char *shown(const char *name)
+{
+    return wording_escape_span((const uint8_t *)name, strlen(name));
+}
+
 /* ---- trees ---- */
 
 static void print_tree(FILE *out, const struct value *tree, unsigned indent);
 
 static void print_scalar(FILE *out, const struct value *value)
 {
+    g_autofree char *text = NULL;
+
     switch (value_kind(value)) {
     case VALUE_BOOL:
         fputs(value_truth(value) ? "true" : "false", out);
@@ -31,7 +42,8 @@ static void print_scalar(FILE *out, const struct value *value)
         fprintf(out, "%" G_GINT64_FORMAT, (gint64)value_number(value));
         break;
     default:
-        fputs(value_string(value), out);
+        text = shown(value_string(value));
+        fputs(text, out);
         break;
     }
 }
@@ -115,6 +127,8 @@ static void print_snapshot(FILE *out, const struct snapshot_entry *entry, unsign
 {
     g_autofree char *size = size_human(entry->vm_state_size_bytes);
     g_autofree char *clock = snapshot_clock(entry->vm_clock_nsec);
+    g_autofree char *id = shown(entry->id);
+    g_autofree char *name = shown(entry->name);
     g_autofree char *icount = entry->have_icount
                                   ? g_strdup_printf("%" G_GUINT64_FORMAT, entry->icount)
                                   : g_strdup(snapshot_layout()->no_icount);
@@ -125,11 +139,11 @@ static void print_snapshot(FILE *out, const struct snapshot_entry *entry, unsign
     localtime_r(&seconds, &broken);
     strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &broken);
     if (profile_get()->snapshot_wide) {
-        fprintf(out, "%*s%-7s %-16s %8s %19s %15s %10s\n", (int)indent, "", entry->id, entry->name,
-                size, date, clock, icount);
+        fprintf(out, "%*s%-7s %-16s %8s %19s %15s %10s\n", (int)indent, "", id, name, size, date,
+                clock, icount);
     } else {
-        fprintf(out, "%*s%-9s %-16s %8s%20s%13s%11s\n", (int)indent, "", entry->id, entry->name,
-                size, date, clock, icount);
+        fprintf(out, "%*s%-9s %-16s %8s%20s%13s%11s\n", (int)indent, "", id, name, size, date,
+                clock, icount);
     }
 }
 
@@ -152,21 +166,32 @@ void human_snapshots(FILE *out, const GPtrArray *snapshots)
 
 /* ---- info ---- */
 
+static void print_line(FILE *out, unsigned indent, const char *title, const char *name)
+{
+    g_autofree char *text = shown(name);
+
+    fprintf(out, "%*s%s: %s\n", (int)indent, "", title, text);
+}
+
 static void print_backing(FILE *out, const struct image_info *info, unsigned indent)
 {
+    g_autofree char *backing = NULL;
+
     if (info->backing_filename == NULL) {
         return;
     }
-    fprintf(out, "%*sbacking file: %s", (int)indent, "", info->backing_filename);
+    backing = shown(info->backing_filename);
+    fprintf(out, "%*sbacking file: %s", (int)indent, "", backing);
     if (info->full_backing_filename == NULL) {
         fputs(" (cannot determine actual path)", out);
     } else if (strcmp(info->backing_filename, info->full_backing_filename) != 0) {
-        fprintf(out, " (actual path: %s)", info->full_backing_filename);
+        g_autofree char *full = shown(info->full_backing_filename);
+
+        fprintf(out, " (actual path: %s)", full);
     }
     fputc('\n', out);
     if (info->backing_filename_format != NULL) {
-        fprintf(out, "%*sbacking file format: %s\n", (int)indent, "",
-                info->backing_filename_format);
+        print_line(out, indent, "backing file format", info->backing_filename_format);
     }
 }
 
@@ -184,8 +209,8 @@ static void print_image(FILE *out, const struct image_info *info, const char *pa
         info->have_actual_size ? size_human(info->actual_size_bytes) : g_strdup("unavailable");
     const int blanks = (int)indent;
 
-    fprintf(out, "%*s%s: %s\n", blanks, "", leaf ? "filename" : "image", info->filename);
-    fprintf(out, "%*s%s: %s\n", blanks, "", leaf ? "protocol type" : "file format", info->format);
+    print_line(out, indent, leaf ? "filename" : "image", info->filename);
+    print_line(out, indent, leaf ? "protocol type" : "file format", info->format);
     fprintf(out, "%*s%s: %s (%" G_GUINT64_FORMAT " bytes)\n", blanks, "",
             leaf ? "file length" : "virtual size", virtual_size, info->virtual_size_bytes);
     fprintf(out, "%*sdisk size: %s\n", blanks, "", actual_size);
@@ -292,11 +317,12 @@ gboolean human_map_entry(FILE *out, const struct map_entry *entry, GError **erro
         return FALSE;
     }
     if (entry->data && !entry->zero) {
+        g_autofree char *name = shown(entry->filename != NULL ? entry->filename : "");
+
         fprintf(out,
                 "%#-16" G_GINT64_MODIFIER "x%#-16" G_GINT64_MODIFIER "x%#-16" G_GINT64_MODIFIER
                 "x%s\n",
-                entry->start_bytes, entry->length_bytes, entry->offset_bytes,
-                entry->filename != NULL ? entry->filename : "");
+                entry->start_bytes, entry->length_bytes, entry->offset_bytes, name);
     }
     return TRUE;
 }

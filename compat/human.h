@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Results as text for people. Everything goes to the stream given, which is stdout but for tests.
+ * Control characters in names are shown as \xNN, so that an image cannot forge lines.
  */
 #ifndef COMPAT_HUMAN_H
 #define COMPAT_HUMAN_H

@@ -147,7 +147,12 @@ char *wording_cell_sentence(unsigned code, const struct wording_detail *detail, 
 void wording_set_cell_error(GError **error, unsigned code, const struct wording_detail *detail,
                             const char *name);
 
-/* Makes hostile bytes printable: control bytes and invalid UTF-8 become \xNN. Newly allocated. */
+/*
+ * Makes hostile bytes printable: control and formatting characters, line separators and what is no
+ * UTF-8 become \xNN, byte by byte.
+ *
+ * returns: newly allocated text
+ */
 char *wording_escape_span(const uint8_t *bytes, size_t len);
 
 #endif

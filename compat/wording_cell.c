@@ -40,23 +40,38 @@ static const char *find_sentence(unsigned code)
     return NULL;
 }
 
+/* Characters that move the cursor, forge lines or turn text around. */
+static gboolean is_treacherous(gunichar c)
+{
+    switch (g_unichar_type(c)) {
+    case G_UNICODE_CONTROL:
+    case G_UNICODE_FORMAT:
+    case G_UNICODE_LINE_SEPARATOR:
+    case G_UNICODE_PARAGRAPH_SEPARATOR:
+        return TRUE;
+    default:
+        return FALSE;
+    }
+}
+
 char *wording_escape_span(const uint8_t *bytes, size_t len)
 {
     GString *out = g_string_sized_new(len);
 
     for (size_t i = 0; i < len;) {
         const char *at = (const char *)bytes + i;
-        gunichar c = g_utf8_get_char_validated(at, (gssize)(len - i));
+        gunichar c = bytes[i] != 0 ? g_utf8_get_char_validated(at, (gssize)(len - i)) : 0;
+        gboolean invalid = c == (gunichar)-1 || c == (gunichar)-2 || c == 0;
+        size_t width = invalid ? 1 : (size_t)(g_utf8_next_char(at) - at);
 
-        if (c == (gunichar)-1 || c == (gunichar)-2 || c == 0 || g_unichar_iscntrl(c)) {
-            g_string_append_printf(out, "\\x%02x", bytes[i]);
-            i++;
+        if (invalid || is_treacherous(c)) {
+            for (size_t k = i; k < i + width; k++) {
+                g_string_append_printf(out, "\\x%02x", bytes[k]);
+            }
         } else {
-            size_t width = (size_t)(g_utf8_next_char(at) - at);
-
             g_string_append_len(out, at, (gssize)width);
-            i += width;
         }
+        i += width;
     }
     return g_string_free(out, FALSE);
 }

@@ -13,6 +13,7 @@
 #include "compat/exit_status.h"
 #include "compat/profile.h"
 #include "compat/wording.h"
+#include "compat/wording_common.h"
 #include "compat/wording_plan.h"
 #include "compat/wording_qcow2.h"
 #include "src/cmd/cmd.h"
@@ -72,6 +73,7 @@ static gboolean set_up(GError **error)
 {
     const char *trace;
 
+    wording_register_common();
     wording_register_plan();
     wording_register_qcow2();
     if (!config_load(error)) {

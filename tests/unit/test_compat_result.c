@@ -196,6 +196,24 @@ static void test_info_backing(void)
     image_info_free(info);
 }
 
+/* A backing file name that would forge a line and clear the screen. */
+static void test_info_forged_lines(void)
+{
+    struct image_info *info = image_info_new();
+
+    info->filename = g_strdup("a\nfile format: raw");
+    info->format = g_strdup("qcow2");
+    info->virtual_size_bytes = 512;
+    info->backing_filename = g_strdup("b\nfile format: raw\x1b[2J");
+    EXPECT_OUTPUT(human_info(stdout, &info, 1),
+                  "image: a\\x0afile format: raw\n"
+                  "file format: qcow2\n"
+                  "virtual size: 512 B (512 bytes)\n"
+                  "disk size: unavailable\n"
+                  "backing file: b\\x0afile format: raw\\x1b[2J (cannot determine actual path)\n");
+    image_info_free(info);
+}
+
 static void test_info_chain(void)
 {
     struct image_info *chain[2] = {image_info_new(), image_info_new()};
@@ -539,6 +557,7 @@ int main(int argc, char **argv)
     g_test_add_func("/compat/result/info-json", test_info_json);
     g_test_add_func("/compat/result/info-old-compat", test_info_old_compat);
     g_test_add_func("/compat/result/info-backing", test_info_backing);
+    g_test_add_func("/compat/result/info-forged-lines", test_info_forged_lines);
     g_test_add_func("/compat/result/info-chain", test_info_chain);
     g_test_add_func("/compat/result/info-bitmaps", test_info_bitmaps);
     g_test_add_func("/compat/result/info-limits", test_info_limits);

@@ -9,6 +9,8 @@
 #include "compat/exit_status.h"
 #include "compat/profile.h"
 #include "compat/wording.h"
+#include "compat/wording_common.h"
+#include "guest/abi/error.h"
 #include "tests/unit/compat_capture.h"
 
 /* Codes that no format uses. */
@@ -64,6 +66,30 @@ static void test_cut_character(void)
     g_autofree char *text = wording_escape_span((const uint8_t *)"a\xe2\x82", 3);
 
     g_assert_cmpstr(text, ==, "a\\xe2\\x82");
+}
+
+/* A character that turns the text after it around, and a line separator. */
+static void test_treacherous_characters(void)
+{
+    static const char bytes[] = "a\xe2\x80\xae"
+                                "b\xe2\x80\xa8"
+                                "c\xc2\x9b"
+                                "d";
+    g_autofree char *text = wording_escape_span((const uint8_t *)bytes, strlen(bytes));
+
+    g_assert_cmpstr(text, ==, "a\\xe2\\x80\\xaeb\\xe2\\x80\\xa8c\\xc2\\x9bd");
+}
+
+static void test_common_codes(void)
+{
+    struct wording_detail io = {.number = {EIO}};
+    struct wording_detail vmdk = {.span = (const uint8_t *)"vmdk", .span_len = 4};
+
+    wording_register_common();
+    expect_sentence(GUEST_ERR_IO, &io, "Input/output error");
+    expect_sentence(GUEST_ERR_UNKNOWN_FORMAT, &vmdk, "Unknown driver 'vmdk'");
+    expect_sentence(GUEST_ERR_FORMAT_NOT_BUILT, &vmdk,
+                    "The 'vmdk' driver is not built yet in instar");
 }
 
 static char *stderr_of_gerror(GError *error)
@@ -215,6 +241,8 @@ int main(int argc, char **argv)
     g_test_add_func("/compat/wording/sentences", test_sentences);
     g_test_add_func("/compat/wording/hostile-span", test_hostile_span);
     g_test_add_func("/compat/wording/cut-character", test_cut_character);
+    g_test_add_func("/compat/wording/treacherous-characters", test_treacherous_characters);
+    g_test_add_func("/compat/wording/common-codes", test_common_codes);
     g_test_add_func("/compat/wording/open-names-twice", test_open_names_twice);
     g_test_add_func("/compat/wording/lock-hint", test_lock_hint);
     g_test_add_func("/compat/wording/unterminated-hint", test_unterminated_hint);
