@@ -19,8 +19,25 @@ def readable(data):
     return data.decode("utf-8", "backslashreplace")
 
 
+STEP = r"    \((\d+\.\d\d)/100%\)\r"
+
+
+def without_steps(text):
+    """Progress without the values between the first and the last, if they only
+    grow: which values are seen depends on the sizes and order of the copies."""
+
+    def shortened(found):
+        values = re.findall(STEP, found.group())
+        if [float(v) for v in values] != sorted(float(v) for v in values):
+            return found.group()
+        kept = [v for v in values if v in (values[0], values[-1])]
+        return "".join("    (%s/100%%)\r" % v for v in kept)
+
+    return re.sub("(?:%s)+" % STEP.replace("(\\d", "(?:\\d"), shortened, text)
+
+
 def normalised(text, folder, case):
-    text = readable(text).replace(folder, "<dir>")
+    text = without_steps(readable(text).replace(folder, "<dir>"))
     if "sizes" in case.keys:
         text = re.sub(r"(disk size|file length): .*", r"\1: <size>", text)
         text = re.sub(r'"actual-size": \d+', '"actual-size": <size>', text)
