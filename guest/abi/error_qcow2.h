@@ -25,7 +25,7 @@ enum qcow2_err {
     QCOW2_ERR_FEATURES_BOTH,      /* text: names; n0: bits without a name */
     QCOW2_ERR_CORRUPT_READ_WRITE, /* the corrupt bit forbids writing */
     QCOW2_ERR_REFCOUNT_ORDER,     /* refcounts wider than 64 bits */
-    QCOW2_ERR_CRYPT_METHOD,       /* n0: crypt_method */
+    QCOW2_ERR_CRYPT_METHOD,       /* n0: crypt_method, sign-extended */
     QCOW2_ERR_NO_REFTABLE,        /* refcount_table_clusters is 0 */
     QCOW2_ERR_REFTABLE_LARGE,
     QCOW2_ERR_REFTABLE_OFFSET,
@@ -49,6 +49,9 @@ enum qcow2_err {
     QCOW2_ERR_EXT_CRYPTO_UNEXPECTED,
     QCOW2_ERR_EXT_CRYPTO_SIZE,  /* n0: length */
     QCOW2_ERR_EXT_CRYPTO_ALIGN, /* n0: offset, n1: cluster size */
+    QCOW2_ERR_CRYPTO_MISSING,   /* LUKS without the extension */
+    QCOW2_ERR_CRYPTO_OUTSIDE,   /* its header is outside of the file */
+    QCOW2_ERR_CRYPTO_NOT_LUKS,  /* there is something else in its place */
     QCOW2_ERR_EXT_BITMAPS_LENGTH,
     QCOW2_ERR_EXT_BITMAPS_RESERVED,
     QCOW2_ERR_EXT_BITMAPS_MANY, /* n0: how many */

@@ -94,6 +94,8 @@ struct node {
     unsigned nr_refs;
     uint32_t warnings[NODE_WARNINGS_MAX]; /* codes of what is worth a warning at open */
     unsigned nr_warnings;
+    uint32_t event_code; /* what MAP is to announce without failing; GUEST_OK: nothing */
+    struct guest_err_detail event;
     void *state; /* the driver's */
 };
 

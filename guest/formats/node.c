@@ -26,10 +26,11 @@ static enum guest_err probe_source(struct source *src, const struct format_drive
     return err;
 }
 
-static enum guest_err choose_driver(struct source *src, struct span name,
+static enum guest_err choose_driver(struct source *src, const Abi__OpenRequest *request,
                                     const struct format_driver **out,
                                     struct guest_err_detail *detail)
 {
+    struct span name = span_of(request->format, strlen(request->format));
     enum guest_err err = GUEST_OK;
 
     if (name.len == 0)
@@ -38,6 +39,8 @@ static enum guest_err choose_driver(struct source *src, struct span name,
         *out = format_by_name(name);
     if (err)
         return err;
+    if (name.len == 0 && *out == &format_raw && request->named_dmg)
+        *out = format_by_name(span_of("dmg", 3));
     if (!*out)
         return err_text(detail, GUEST_ERR_UNKNOWN_FORMAT, name, 0);
     if (!(*out)->open)
@@ -51,8 +54,7 @@ enum guest_err node_open(struct source *src, const Abi__OpenRequest *request, st
 {
     const struct format_driver *driver = NULL;
     struct node *node;
-    enum guest_err err =
-        choose_driver(src, span_of(request->format, strlen(request->format)), &driver, detail);
+    enum guest_err err = choose_driver(src, request, &driver, detail);
 
     if (err)
         return err;

@@ -121,6 +121,7 @@ struct qcow2 {
     uint32_t nr_bitmaps;
 
     struct qcow2_l2_window window;
+    bool event_announced;     /* the first corruption event was */
     bool preallocation_known; /* whether the next is valid */
     bool preallocated; /* metadata seems preallocated: data extents may be holes of the file */
 };
@@ -148,6 +149,19 @@ static inline enum guest_err qcow2_error_numbers(struct guest_err_detail *detail
 static inline enum guest_err qcow2_error(struct guest_err_detail *detail, enum qcow2_err code)
 {
     return qcow2_error_numbers(detail, code, 0, 0, 0);
+}
+
+/*
+ * Gives a corruption event back. An image announces its first event only; after that reading fails
+ * with EIO alone.
+ */
+static inline enum guest_err qcow2_event(struct qcow2 *q, struct guest_err_detail *detail,
+                                         enum qcow2_err code, uint64_t n0, uint64_t n1, uint64_t n2)
+{
+    if (q->event_announced)
+        return err_numbers(detail, GUEST_ERR_IO, QCOW2_EIO, 0, 0, 0);
+    q->event_announced = true;
+    return qcow2_error_numbers(detail, code, n0, n1, n2);
 }
 
 /* qcow2_header.c */
@@ -269,7 +283,7 @@ uint64_t qcow2_refcount_get(struct span block, uint64_t index, uint32_t order);
  * preallocation=metadata: then data extents are worth a look for holes. Found once, then
  * remembered.
  */
-bool qcow2_seems_preallocated(struct qcow2 *q);
+bool qcow2_seems_preallocated(struct node *node);
 
 /* qcow2_snapshot.c */
 

@@ -21,7 +21,7 @@ static enum guest_err validate(const struct qcow2 *q, const struct qcow2_bitmap 
     bool fail = b->table_size == 0 || b->table_offset == 0 ||
                 b->table_offset % q->cluster_size != 0 || b->table_size > QCOW2_BITMAP_TABLE_MAX ||
                 b->granularity_bits > QCOW2_BITMAP_GRANULARITY_MAX ||
-                b->granularity_bits < QCOW2_BITMAP_GRANULARITY_MIN || k.name_size == 0 ||
+                b->granularity_bits < QCOW2_BITMAP_GRANULARITY_MIN ||
                 k.name_size > QCOW2_BITMAP_NAME_MAX || k.type != BITMAP_TYPE_DIRTY_TRACKING ||
                 (b->flags & ~(QCOW2_BITMAP_IN_USE | QCOW2_BITMAP_AUTO));
 
@@ -51,6 +51,10 @@ static enum guest_err decode_entry(const struct qcow2 *q, struct cursor *c, stru
     b->granularity_bits = cur_u8(c);
     k.name_size = cur_be16(c);
     k.extra_data_size = cur_be32(c);
+    /* An entry of 2 GiB and more wraps in stock, which then sees the extra data first. */
+    if ((uint64_t)k.extra_data_size + k.name_size + QCOW2_BITMAP_HEADER_BYTES > INT32_MAX - 7 &&
+        cur_ok(c))
+        return qcow2_error(detail, QCOW2_ERR_BITMAP_EXTRA);
     cur_skip(c, k.extra_data_size);
     name = cur_bytes(c, k.name_size);
     if (!cur_ok(c))

@@ -185,20 +185,28 @@ static void append_name(struct guest_err_detail *detail, struct span name)
     detail->text_len += (uint32_t)(comma.len + name.len);
 }
 
-/* Takes the bits that the table names out of *unknown. */
+/*
+ * Takes the bits that the table names out of *unknown. The table ends with an entry without a name;
+ * one that is cut short is an entry still.
+ */
 static void name_from_table(struct span table, uint64_t *unknown, struct guest_err_detail *detail)
 {
     struct cursor c = cur_of(table);
 
-    while (cur_left(&c) >= FEATURE_ENTRY_BYTES) {
-        uint8_t type = cur_u8(&c);
-        uint8_t bit = cur_u8(&c);
-        struct span name = cur_bytes(&c, FEATURE_NAME_BYTES);
+    while (cur_left(&c)) {
+        uint8_t entry[FEATURE_ENTRY_BYTES] = {0};
+        struct span here = cur_bytes(&c, min_u64(sizeof(entry), cur_left(&c)));
+        uint8_t type, bit;
+        struct span name;
 
-        if (type != FEATURE_INCOMPATIBLE || bit > 63 || !(*unknown & 1ull << bit) ||
-            name.data[0] == 0)
+        memcpy(entry, here.data, here.len);
+        type = entry[0];
+        bit = entry[1];
+        name = span_of(&entry[2], strnlen((const char *)&entry[2], FEATURE_NAME_BYTES));
+        if (name.len == 0)
+            return;
+        if (type != FEATURE_INCOMPATIBLE || bit > 63 || !(*unknown & 1ull << bit))
             continue;
-        name.len = strnlen((const char *)name.data, name.len);
         append_name(detail, name);
         *unknown &= ~(1ull << bit);
     }

@@ -90,6 +90,7 @@ enum guest_err qcow2_info(struct node *node, Abi__InfoReply *reply, struct guest
     out->corrupt = h->incompatible_features & QCOW2_INCOMPAT_CORRUPT;
     out->extended_l2 = q->extended_l2;
     out->has_data_file = q->ext.has_data_file;
+    out->needs_data_file = q->has_data_file;
     out->data_file_raw = h->autoclear_features & QCOW2_AUTOCLEAR_DATA_FILE_RAW;
     reply->has_backing_format = q->ext.has_backing_format;
     if (!fill_words(q, out) || !message_set_bytes(&reply->backing_format, q->ext.backing_format))

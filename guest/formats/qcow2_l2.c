@@ -214,10 +214,11 @@ static uint32_t kind_mask(enum qcow2_l2_kind kind, struct qcow2_l2_entry e)
 /*
  * The same for tables with subclusters, in subclusters from `sub` of entry `index` on.
  *
- * returns: 0 when an entry that the run reaches is invalid
+ * returns: 0 when an entry that the run reaches is invalid: *out_bad is its index
  */
 static uint64_t run_extended(const struct qcow2 *q, struct span table, uint32_t index, uint32_t sub,
-                             uint64_t max, struct qcow2_l2_entry first, enum qcow2_l2_kind kind)
+                             uint64_t max, struct qcow2_l2_entry first, enum qcow2_l2_kind kind,
+                             uint32_t *out_bad)
 {
     struct qcow2_l2_entry e = first;
     uint64_t expected = first.offset;
@@ -237,8 +238,10 @@ static uint64_t run_extended(const struct qcow2 *q, struct span table, uint32_t 
         expected += q->cluster_size;
         e = qcow2_l2_entry_at(q, table, index);
         next = subcluster_kind(q, e, 0);
-        if (next == QCOW2_L2_INVALID)
+        if (next == QCOW2_L2_INVALID) {
+            *out_bad = index;
             return 0;
+        }
         if (next != kind || (kind_has_offset(kind) && e.offset != expected))
             return nr;
     }
@@ -267,18 +270,18 @@ static enum guest_err check_entry(struct qcow2 *q, struct qcow2_l2_entry e, enum
     uint64_t guest = start & ~(q->cluster_size - 1);
 
     if (kind == QCOW2_L2_INVALID)
-        return qcow2_error_numbers(detail, QCOW2_EVENT_INVALID_ENTRY, l2_offset, index, 0);
+        return qcow2_event(q, detail, QCOW2_EVENT_INVALID_ENTRY, l2_offset, index, 0);
     if ((kind == QCOW2_L2_ZERO_PLAIN || kind == QCOW2_L2_ZERO_ALLOC) && q->header.version < 3)
-        return qcow2_error_numbers(detail, QCOW2_EVENT_ZERO_V2, l2_offset, index, 0);
+        return qcow2_event(q, detail, QCOW2_EVENT_ZERO_V2, l2_offset, index, 0);
     if (kind == QCOW2_L2_COMPRESSED && q->has_data_file)
-        return qcow2_error_numbers(detail, QCOW2_EVENT_COMPRESSED_DATA_FILE, l2_offset, index, 0);
+        return qcow2_event(q, detail, QCOW2_EVENT_COMPRESSED_DATA_FILE, l2_offset, index, 0);
     if (!kind_has_offset(kind))
         return GUEST_OK;
     if (e.offset % q->cluster_size != 0)
-        return qcow2_error_numbers(detail, QCOW2_EVENT_CLUSTER_OFFSET, e.offset, l2_offset, index);
+        return qcow2_event(q, detail, QCOW2_EVENT_CLUSTER_OFFSET, e.offset, l2_offset, index);
     if (q->has_data_file && e.offset != guest)
-        return qcow2_error_numbers(detail, QCOW2_EVENT_DATA_FILE_OFFSET, e.offset + (start - guest),
-                                   start, index);
+        return qcow2_event(q, detail, QCOW2_EVENT_DATA_FILE_OFFSET, e.offset + (start - guest),
+                           start, index);
     return GUEST_OK;
 }
 
@@ -286,11 +289,8 @@ static void describe_compressed(const struct qcow2 *q, struct qcow2_l2_entry e, 
                                 struct layer_extent *out)
 {
     uint64_t offset, bytes;
-    uint64_t size = q->source->size_bytes;
 
     qcow2_compressed_range(q, e.raw, &offset, &bytes);
-    /* The last sector may lie past the end of the file; what is missing is not part of the data. */
-    bytes = offset < size ? min_u64(bytes, size - offset) : 0;
     out->kind = CELL_EXTENT_COMPRESSED;
     out->flags = CELL_EXTENT_HAS_OFFSET;
     out->codec =
@@ -316,6 +316,7 @@ enum guest_err qcow2_map(struct node *node, uint64_t start, uint64_t length,
     uint32_t sub = (uint32_t)((start >> q->subcluster_bits) % q->subclusters);
     uint64_t within = start % (1ull << q->subcluster_bits);
     uint64_t l2_offset, subs_left, run;
+    uint32_t bad = index;
     struct qcow2_l2_entry e;
     enum qcow2_l2_kind kind;
     struct span table;
@@ -332,7 +333,7 @@ enum guest_err qcow2_map(struct node *node, uint64_t start, uint64_t length,
         return GUEST_OK; /* kind HOLE */
     l2_offset = q->l1[l1_index] & QCOW2_OFFSET_MASK;
     if (l2_offset % q->cluster_size != 0)
-        return qcow2_error_numbers(detail, QCOW2_EVENT_L2_OFFSET, l2_offset, l1_index, 0);
+        return qcow2_event(q, detail, QCOW2_EVENT_L2_OFFSET, l2_offset, l1_index, 0);
     err = qcow2_l2_table(q, &q->window, l1_index, &table, detail);
     if (err)
         return err;
@@ -351,18 +352,18 @@ enum guest_err qcow2_map(struct node *node, uint64_t start, uint64_t length,
     subs_left = (uint64_t)(q->l2_entries - index) * q->subclusters - sub;
     subs_left = min_u64(subs_left, div_round_up_u64(within + length, 1ull << q->subcluster_bits));
     if (q->extended_l2)
-        run = run_extended(q, table, index, sub, subs_left, e, kind);
+        run = run_extended(q, table, index, sub, subs_left, e, kind, &bad);
     else
         run = run_standard(q, table, index, (uint32_t)subs_left, e, kind);
     if (run == 0)
-        return qcow2_error_numbers(detail, QCOW2_EVENT_INVALID_ENTRY, l2_offset, index, 0);
+        return qcow2_event(q, detail, QCOW2_EVENT_INVALID_ENTRY, l2_offset, bad, 0);
     out->length = min_u64((run << q->subcluster_bits) - within, length);
     out->kind = extent_kinds[kind];
     if (kind_has_offset(kind)) {
         out->flags = CELL_EXTENT_HAS_OFFSET;
         out->offset = e.offset + start % q->cluster_size;
     }
-    if (kind == QCOW2_L2_NORMAL && qcow2_seems_preallocated(q))
+    if (kind == QCOW2_L2_NORMAL && qcow2_seems_preallocated(node))
         out->flags |= CELL_EXTENT_RECURSE;
     return GUEST_OK;
 }

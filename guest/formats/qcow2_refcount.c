@@ -63,8 +63,9 @@ static uint64_t count_used(struct span block, uint64_t nr, uint32_t order)
  * data extents; after real writes it does not. The margin keeps a few unwritten metadata clusters
  * from counting.
  */
-static bool detect_preallocated(struct qcow2 *q)
+static bool detect_preallocated(struct node *node)
 {
+    struct qcow2 *q = qcow2_of(node);
     uint64_t on_disk = q->source->allocated_bytes / q->cluster_size;
     uint64_t enough = max_u64(on_disk * 10 / 9, on_disk + 2);
     uint64_t clusters = div_round_up_u64(q->source->size_bytes, q->cluster_size);
@@ -80,8 +81,13 @@ static bool detect_preallocated(struct qcow2 *q)
 
         if (offset == 0)
             continue;
-        if (offset % q->cluster_size != 0 ||
-            source_read_padded(q->source, offset, q->cluster_size, block, NULL))
+        if (offset % q->cluster_size != 0) {
+            /* Worth a line, but reading data does not depend on it. */
+            node->event_code =
+                qcow2_event(q, &node->event, QCOW2_EVENT_REFBLOCK_OFFSET, offset, i, 0);
+            break;
+        }
+        if (qcow2_read(q, offset, q->cluster_size, block, NULL))
             break;
         used += count_used(span_of(block, q->cluster_size),
                            min_u64(per_block, clusters - i * per_block), q->header.refcount_order);
@@ -91,10 +97,12 @@ static bool detect_preallocated(struct qcow2 *q)
     return used >= enough;
 }
 
-bool qcow2_seems_preallocated(struct qcow2 *q)
+bool qcow2_seems_preallocated(struct node *node)
 {
+    struct qcow2 *q = qcow2_of(node);
+
     if (!q->preallocation_known) {
-        q->preallocated = detect_preallocated(q);
+        q->preallocated = detect_preallocated(node);
         q->preallocation_known = true;
     }
     return q->preallocated;

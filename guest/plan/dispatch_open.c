@@ -151,6 +151,33 @@ static enum guest_err run_info(struct session *session, const ProtobufCMessage *
     return err;
 }
 
+/* Hands over what the nodes of a chain have to announce, once. */
+static enum guest_err take_events(struct node *node, Abi__MapReply *reply,
+                                  struct guest_err_detail *detail)
+{
+    for (unsigned depth = 0; node && depth < MAP_DEPTH_MAX; depth++, node = node->backing) {
+        Abi__Error *event;
+
+        if (!node->event_code)
+            continue;
+        event = malloc(sizeof(*event));
+        if (!reply->event)
+            reply->event = arena_array(MAP_DEPTH_MAX, sizeof(*reply->event));
+        if (!event || !reply->event)
+            return err_plain(detail, GUEST_ERR_NO_MEMORY);
+        abi__error__init(event);
+        reply->event[reply->n_event++] = event;
+        event->code = node->event_code;
+        event->number = arena_array(GUEST_ERR_NUMBERS, sizeof(*event->number));
+        if (!event->number)
+            return err_plain(detail, GUEST_ERR_NO_MEMORY);
+        event->n_number = GUEST_ERR_NUMBERS;
+        memcpy(event->number, node->event.number, sizeof(node->event.number));
+        node->event_code = GUEST_OK;
+    }
+    return GUEST_OK;
+}
+
 static enum guest_err run_map(struct session *session, const ProtobufCMessage *message,
                               ProtobufCMessage *out, struct guest_err_detail *detail)
 {
@@ -158,14 +185,16 @@ static enum guest_err run_map(struct session *session, const ProtobufCMessage *m
     Abi__MapReply *reply = (Abi__MapReply *)out;
     struct node *node = session_node(session, request->node);
     uint64_t room = session->records_bytes / sizeof(struct cell_extent);
+    enum guest_err err;
 
     if (!node)
         return err_plain(detail, GUEST_ERR_NO_NODE);
     if (request->max_records)
         room = min_u64(room, request->max_records);
-    return plan_map(node, request->start, request->length, request->layers,
-                    (struct cell_extent *)session->records, (uint32_t)room, &reply->nr_records,
-                    &reply->next, detail);
+    err = plan_map(node, request->start, request->length, request->layers,
+                   (struct cell_extent *)session->records, (uint32_t)room, &reply->nr_records,
+                   &reply->next, detail);
+    return err ? err : take_events(node, reply, detail);
 }
 
 static enum guest_err run_snapshot_load(struct session *session, const ProtobufCMessage *message,

@@ -104,6 +104,9 @@ static gboolean print_all(struct image *image, const struct options *opt, struct
     if (got < 0) {
         int saved_errno = image_report_damage(error);
 
+        if (printer->json && printer->state.any) {
+            fputs(",\n", stdout); /* stock has promised another entry by then */
+        }
         report_error("Could not read file metadata: %s", g_strerror(saved_errno));
         return FALSE;
     }

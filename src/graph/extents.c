@@ -124,6 +124,13 @@ static gboolean fetch(struct extents *it, GError **error)
         return FALSE;
     }
     reply = (const Abi__MapReply *)message;
+    for (size_t i = 0; i < MIN(reply->n_event, it->nr_layers); i++) {
+        g_autoptr(GError) event = NULL;
+
+        if (!wire_check_error(reply->event[i], it->image->filename, &event)) {
+            image_report_damage(event);
+        }
+    }
     ok = wire_decode_map(reply, it->image->filename, request.start, request.length, &nr, &next,
                          &it->failed, error) &&
          take_batch(it, nr, next, error);

@@ -116,6 +116,7 @@ static gboolean ask(const struct layer *layer, uint32_t blob, const char *format
     request.format = (char *)(format != NULL ? format : "");
     request.read_write = layer->writable;
     request.for_check = layer->options->for_check;
+    request.named_dmg = g_str_has_suffix(endpoint_path(layer->endpoint), ".dmg");
     request.no_io = layer->options->no_io;
     if (!cell_call(layer->graph->cell, CELL_METHOD_OPEN, &request.base, NULL, 0, 0,
                    &abi__open_reply__descriptor, &reply, error)) {

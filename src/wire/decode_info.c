@@ -96,12 +96,9 @@ static gboolean decode_qcow2(const Abi__Qcow2Info *qcow2, struct qcow2_info *out
         if (out->data_file == NULL) {
             return wire_refuse(error, "data file name");
         }
-        if (out->data_file[0] == '\0') {
-            g_clear_pointer(&out->data_file, g_free); /* the bit without a name */
-        }
-        out->have_data_file_raw = TRUE;
-        out->data_file_raw = qcow2->data_file_raw != 0;
     }
+    out->have_data_file_raw = qcow2->needs_data_file != 0;
+    out->data_file_raw = qcow2->data_file_raw != 0;
     return qcow2->n_bitmap == 0 || decode_bitmaps(qcow2, out, error);
 }
 
