@@ -442,17 +442,20 @@ enum guest_err qcow2_alloc_raise(struct qcow2_alloc *a, uint64_t cluster, uint64
     return GUEST_OK;
 }
 
-static enum guest_err take(struct qcow2_alloc *a, uint64_t least, uint64_t wanted,
-                           uint64_t *out_cluster, uint64_t *out_nr, struct guest_err_detail *detail)
+/* Finds room that blocks count; nothing is in use there yet, but for what comes before a->next. */
+static enum guest_err reserve(struct qcow2_alloc *a, uint64_t least, uint64_t wanted,
+                              uint64_t *out_cluster, uint64_t *out_nr,
+                              struct guest_err_detail *detail)
 {
     for (;;) {
-        uint64_t at, nr;
-        enum guest_err err = search(a, least, wanted, &at, &nr, detail);
+        enum guest_err err = search(a, least, wanted, out_cluster, out_nr, detail);
         if (err)
             return err;
         /* Blocks that are missing take free clusters themselves: then look again. */
+        uint64_t at = *out_cluster, end = at + *out_nr, mask = (1ull << a->block_bits) - 1;
         bool complete = true;
-        for (uint64_t c = at; c < at + nr; c = (c | ((1ull << a->block_bits) - 1)) + 1) {
+        a->next = least == wanted ? at : a->next;
+        for (uint64_t c = at; c < end; c = (c | mask) + 1) {
             if (has_block(a, c >> a->block_bits))
                 continue;
             complete = false;
@@ -460,13 +463,24 @@ static enum guest_err take(struct qcow2_alloc *a, uint64_t least, uint64_t wante
             if (err)
                 return err;
         }
-        if (complete) {
-            *out_cluster = at;
-            *out_nr = nr;
-            return qcow2_alloc_raise(a, at, nr, detail);
-        }
-        a->next = at;
+        a->next = complete ? end : at;
+        if (complete)
+            return GUEST_OK;
     }
+}
+
+enum guest_err qcow2_alloc_reserve(struct qcow2_alloc *a, uint64_t wanted, uint64_t *out_cluster,
+                                   struct guest_err_detail *detail)
+{
+    uint64_t nr;
+    return reserve(a, wanted, wanted, out_cluster, &nr, detail);
+}
+
+static enum guest_err take(struct qcow2_alloc *a, uint64_t least, uint64_t wanted,
+                           uint64_t *out_cluster, uint64_t *out_nr, struct guest_err_detail *detail)
+{
+    enum guest_err err = reserve(a, least, wanted, out_cluster, out_nr, detail);
+    return err ? err : qcow2_alloc_raise(a, *out_cluster, *out_nr, detail);
 }
 
 enum guest_err qcow2_alloc_take(struct qcow2_alloc *a, uint64_t wanted, uint64_t *out_cluster,

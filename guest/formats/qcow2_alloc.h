@@ -94,6 +94,13 @@ enum guest_err qcow2_alloc_take_all(struct qcow2_alloc *alloc, uint64_t wanted,
                                     uint64_t *out_cluster, struct guest_err_detail *detail);
 
 /*
+ * Promises `wanted` adjacent free clusters and makes the blocks that will count them, in front of
+ * them; their refcounts stay 0. Nobody else gets them while only_forward is set.
+ */
+enum guest_err qcow2_alloc_reserve(struct qcow2_alloc *alloc, uint64_t wanted,
+                                   uint64_t *out_cluster, struct guest_err_detail *detail);
+
+/*
  * Raises the refcount of clusters by one, whatever it was.
  *
  * returns: GUEST_ERR_PLAN_REFCOUNT_FULL when one has the largest value already

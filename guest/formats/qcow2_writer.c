@@ -11,6 +11,7 @@
 
 #define TABLE_BUDGET (64ull << 20)
 #define BLOCK_BUDGET (32ull << 20)
+#define LEASE_MAX    (1ull << 30)
 #define ALL_BITS     0xffffffffull /* of the low or high half of an extended entry's bitmap */
 
 static enum guest_err corrupt(struct guest_err_detail *detail, uint64_t offset)
@@ -130,14 +131,16 @@ void qcow2_writer_free(struct qcow2_writer *w)
 enum guest_err qcow2_writer_lease(struct qcow2_writer *w, uint64_t bytes, uint64_t *out_offset,
                                   uint64_t *out_bytes, struct guest_err_detail *detail)
 {
-    uint64_t rounded;
-    w->alloc.next = max_u64(w->alloc.next, w->alloc.end);
+    uint64_t rounded, at;
     if (!w->shape.lease || !align_up_u64(max_u64(bytes, 1), w->shape.unit, &rounded) ||
-        rounded > INT64_MAX - (w->alloc.next << wbits(w)))
+        rounded > LEASE_MAX)
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
-    *out_offset = w->alloc.next << wbits(w);
+    w->alloc.next = max_u64(w->alloc.next, w->alloc.end);
+    enum guest_err err = qcow2_alloc_reserve(&w->alloc, rounded >> wbits(w), &at, detail);
+    if (err)
+        return err;
+    *out_offset = at << wbits(w);
     *out_bytes = rounded;
-    w->alloc.next += rounded >> wbits(w);
     return GUEST_OK;
 }
 
