@@ -303,15 +303,6 @@ const char *create_opts_backing_fmt(const struct create_opts *opts)
     return slot_text(opts, "backing_fmt");
 }
 
-void create_opts_set_backing_fmt(struct create_opts *opts, const char *fmt)
-{
-    char *copy = g_strdup(fmt);
-
-    keyval_set(opts->slots, opts->nr, "backing_fmt", copy, NULL);
-    g_free(opts->backing_fmt);
-    opts->backing_fmt = copy;
-}
-
 /* The largest number stands for "no size", as it does in stock. */
 gboolean create_opts_size(const struct create_opts *opts, uint64_t *out_bytes)
 {

@@ -73,9 +73,6 @@ const char *create_opts_backing_fmt(const struct create_opts *opts);
 gboolean create_opts_size(const struct create_opts *opts, uint64_t *out_bytes);
 void create_opts_set_size(struct create_opts *opts, uint64_t bytes);
 
-/* Records the format found by opening a backing file that was given without -F. */
-void create_opts_set_backing_fmt(struct create_opts *opts, const char *fmt);
-
 /* Any slot by key, for formats without a decoder here; NULL when the target has no such key. */
 const struct keyval_slot *create_opts_slot(const struct create_opts *opts, const char *key);
 

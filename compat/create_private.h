@@ -12,7 +12,7 @@ struct create_opts {
     const struct driver *protocol;
     gboolean measure;   /* errors have measure's words */
     char *filename;     /* NULL: measure */
-    char *backing_file; /* holders of what -b and -F, or a probe, put into slots */
+    char *backing_file; /* holders of what -b and -F put into slots */
     char *backing_fmt;
     struct keyval *given; /* holder of what -o put into slots */
     struct keyval_slot *slots;

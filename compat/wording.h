@@ -143,10 +143,6 @@ void wording_register(const struct wording_row *rows, size_t nr);
  */
 char *wording_cell_sentence(unsigned code, const struct wording_detail *detail, const char *name);
 
-/* Sets *error to that sentence, in the domain COMPAT_ERROR, code COMPAT_ERROR_IMAGE. */
-void wording_set_cell_error(GError **error, unsigned code, const struct wording_detail *detail,
-                            const char *name);
-
 /*
  * Makes hostile bytes printable: control and formatting characters, line separators and what is no
  * UTF-8 become \xNN, byte by byte.

@@ -142,11 +142,3 @@ char *wording_cell_sentence(unsigned code, const struct wording_detail *detail, 
     }
     return g_string_free(out, FALSE);
 }
-
-void wording_set_cell_error(GError **error, unsigned code, const struct wording_detail *detail,
-                            const char *name)
-{
-    g_autofree char *sentence = wording_cell_sentence(code, detail, name);
-
-    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_IMAGE, sentence);
-}

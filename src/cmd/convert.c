@@ -255,7 +255,7 @@ int cmd_convert(const struct invocation *inv)
     progress_begin(inv->opt.progress, PROGRESS_STEP_CONVERT);
     if (convert(inv, sources, &exit_status)) {
         exit_status = EXIT_STATUS_OK;
-        progress_update(1, 1);
+        progress_complete();
     }
     progress_end();
     return exit_status;

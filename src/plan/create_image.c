@@ -233,7 +233,8 @@ gboolean create_image(const struct create_opts *opts, const char *filename, gboo
     const char *format = create_opts_format(opts)->name;
     struct create_file file;
 
-    if (!create_opts_file(opts, &file, error))
+    if (!create_opts_file(opts, &file, error) ||
+        !driver_require_built(create_opts_protocol(opts), error))
         return FALSE;
     if (strcmp(format, "raw") == 0 || strcmp(format, "file") == 0)
         return create_raw(filename, FALSE, &file, no_flush, error);

@@ -71,11 +71,9 @@ static void test_cut_character(void)
 /* A character that turns the text after it around, and a line separator. */
 static void test_treacherous_characters(void)
 {
-    static const char bytes[] = "a\xe2\x80\xae"
-                                "b\xe2\x80\xa8"
-                                "c\xc2\x9b"
-                                "d";
-    g_autofree char *text = wording_escape_span((const uint8_t *)bytes, strlen(bytes));
+    static const uint8_t bytes[] = {'a',  0xe2, 0x80, 0xae, 'b',  0xe2,
+                                    0x80, 0xa8, 'c',  0xc2, 0x9b, 'd'};
+    g_autofree char *text = wording_escape_span(bytes, sizeof(bytes));
 
     g_assert_cmpstr(text, ==, "a\\xe2\\x80\\xaeb\\xe2\\x80\\xa8c\\xc2\\x9bd");
 }
