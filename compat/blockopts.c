@@ -179,7 +179,7 @@ struct blockopts *blockopts_parse_json(const char *filename, GError **error)
         return NULL;
     }
     if (node->kind != JSON_OBJECT) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_USAGE, "Invalid JSON object given");
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Invalid JSON object given");
     } else {
         opts = blockopts_new();
         flatten(opts, NULL, node);

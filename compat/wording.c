@@ -132,6 +132,9 @@ void wording_add_hint(GError **error, const char *format, ...)
 
 void wording_prefix_open(GError **error, const char *name)
 {
+    if (error != NULL && g_error_matches(*error, COMPAT_ERROR, COMPAT_ERROR_USAGE)) {
+        return; /* options that contradict each other: nothing was to be opened yet */
+    }
     g_prefix_error(error, "Could not open '%s': ", name);
 }
 

@@ -221,43 +221,6 @@ static gboolean collect(const struct options *opt, const struct image_open_optio
     return ok;
 }
 
-/* ---- names that images chose, made harmless for people ---- */
-
-static void escape(char **text)
-{
-    char *shown = *text != NULL ? image_shown_name(*text) : NULL;
-
-    g_free(*text);
-    *text = shown;
-}
-
-static void escape_names(struct image_info *info, gboolean is_top)
-{
-    if (!is_top) {
-        escape(&info->filename);
-    }
-    escape(&info->backing_filename);
-    escape(&info->full_backing_filename);
-    escape(&info->backing_filename_format);
-    for (guint i = 0; info->snapshots != NULL && i < info->snapshots->len; i++) {
-        struct snapshot_entry *entry = g_ptr_array_index(info->snapshots, i);
-
-        escape(&entry->id);
-        escape(&entry->name);
-    }
-    if (info->specific.qcow2 != NULL) {
-        const GPtrArray *bitmaps = info->specific.qcow2->bitmaps;
-
-        escape(&info->specific.qcow2->data_file);
-        for (guint i = 0; bitmaps != NULL && i < bitmaps->len; i++) {
-            escape(&((struct bitmap_entry *)g_ptr_array_index(bitmaps, i))->name);
-        }
-    }
-    for (guint i = 0; info->children != NULL && i < info->children->len; i++) {
-        escape_names(((struct image_child *)g_ptr_array_index(info->children, i))->info, is_top);
-    }
-}
-
 int cmd_info(const struct invocation *inv)
 {
     const struct options *opt = &inv->opt;
@@ -277,9 +240,6 @@ int cmd_info(const struct invocation *inv)
     if (opt->output == OUTPUT_JSON) {
         json_info(stdout, (struct image_info **)infos->pdata, infos->len, opt->backing_chain);
     } else {
-        for (guint i = 0; i < infos->len; i++) {
-            escape_names(g_ptr_array_index(infos, i), i == 0);
-        }
         human_info(stdout, (struct image_info **)infos->pdata, infos->len);
     }
     return EXIT_STATUS_OK;

@@ -23,8 +23,8 @@
 #define PROBE_BYTES 2048u
 
 /*
- * Sent along with OPEN, to spare the cell an upcall. No more than a page: what was read counts as data
- * when the holes of a preallocated file are asked for.
+ * Sent along with OPEN, to spare the cell an upcall. No more than a page: what was read counts as
+ * data when the holes of a preallocated file are asked for.
  */
 #define OPEN_HEAD_BYTES 4096u
 
@@ -599,6 +599,11 @@ static struct image *open_layer(const struct layer *layer, const struct name *na
         }
     }
     if (name != NULL && !name_finish(name, image->format, error)) {
+        return NULL;
+    }
+    if (image->open.encrypted && !layer->options->no_io) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                            "Parameter 'encrypt.key-secret' is required for cipher");
         return NULL;
     }
     if (!open_children(image, name, layer->options, error)) {

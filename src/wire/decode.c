@@ -300,7 +300,8 @@ static const char *find_fault(const struct cell_extent *e, unsigned nr_layers,
         if (e->codec == CELL_CODEC_NONE || e->codec > CELL_CODEC_ADC) {
             return "codec of an extent";
         }
-        if (e->comp_len == 0 || e->comp_len > UNIT_MAX || e->unit_len > UNIT_MAX) {
+        /* No bytes at all is what a unit past the end of the file has; it does not decode. */
+        if (e->comp_len > UNIT_MAX || e->unit_len > UNIT_MAX) {
             return "length of a compressed unit";
         }
         if (e->skip > e->unit_len || e->length > e->unit_len - e->skip) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compat/result.h"
+#include "compat/wording.h"
 #include "src/wire/decode.h"
 
 static gboolean decode_snapshot(const Abi__Snapshot *snapshot, GPtrArray *list, GError **error)
@@ -88,7 +89,11 @@ static gboolean decode_qcow2(const Abi__Qcow2Info *qcow2, struct qcow2_info *out
     out->extended_l2 = qcow2->extended_l2 != 0;
     if (strcmp(qcow2->encrypt_format, "aes") == 0) {
         out->encrypt = ENCRYPT_AES;
-    } else if (qcow2->encrypt_format[0] != '\0' && strcmp(qcow2->encrypt_format, "luks") != 0) {
+    } else if (strcmp(qcow2->encrypt_format, "luks") == 0) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_IMAGE,
+                            "LUKS encryption is not built yet in instar");
+        return FALSE;
+    } else if (qcow2->encrypt_format[0] != '\0') {
         return wire_refuse(error, "encryption format");
     }
     if (qcow2->has_data_file) {

@@ -333,7 +333,7 @@ static void test_extents(void)
     SPOIL(good_data, length, 4095, "extents that end early");
     SPOIL(good_compressed, codec, CELL_CODEC_NONE, "codec of an extent");
     SPOIL(good_compressed, codec, 200, "codec of an extent");
-    SPOIL(good_compressed, comp_len, 0, "length of a compressed unit");
+    SPOIL(good_compressed, comp_len, 0, NULL);
     SPOIL(good_compressed, comp_len, UINT32_MAX, "length of a compressed unit");
     SPOIL(good_compressed, unit_len, UINT32_MAX, "length of a compressed unit");
     SPOIL(good_compressed, unit_len, 4095, "place in a compressed unit");
