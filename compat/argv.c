@@ -21,12 +21,12 @@
 /* Values of long options without a letter; letters lie below. */
 #define LONG_BASE 256
 
-/* Words after the standard options and, for resize, operands come one by one. */
+/* What getopt gives for an operand when it is told to keep the order of the words. */
 #define IN_ORDER_OPERAND 1
 
 /* ---- errors ---- */
 
-static void report_verbose(const struct parse *parse, const char *format, va_list args,
+static void report_message(const struct parse *parse, const char *format, va_list args,
                            gboolean try_help)
 {
     g_autofree char *message = g_strdup_vprintf(format, args);
@@ -42,7 +42,7 @@ gboolean usage_error(struct parse *parse, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    report_verbose(parse, format, args, TRUE);
+    report_message(parse, format, args, TRUE);
     va_end(args);
     parse->status = 1;
     return FALSE;
@@ -53,7 +53,7 @@ gboolean plain_error(struct parse *parse, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    report_verbose(parse, format, args, FALSE);
+    report_message(parse, format, args, FALSE);
     va_end(args);
     parse->status = 1;
     return FALSE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Command lines against recorded answers: what stock qemu-img 7.2 said (compat_7_2.txt, made by
- * compat_record.py) and what 11.1 says (compat_11_1.txt, from the catalogue of its messages).
+ * compat_record.py) and what 10.0 and 11.1 say (from the catalogue of their messages).
  *
  * A case goes as far as stock goes without a file: through argv_parse, and for create through the
  * creation options and the Formatting line. Status "open" means that it would go on from there.
@@ -235,6 +235,11 @@ static void test_7_2(void)
     run_file("7.2", "compat_7_2.txt", TRUE, 600);
 }
 
+static void test_10_0(void)
+{
+    run_file("10.0", "compat_10_0.txt", FALSE, 250);
+}
+
 static void test_11_1(void)
 {
     run_file("11.1", "compat_11_1.txt", FALSE, 250);
@@ -244,6 +249,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/compat/recorded/7.2", test_7_2);
+    g_test_add_func("/compat/recorded/10.0", test_10_0);
     g_test_add_func("/compat/recorded/11.1", test_11_1);
     return g_test_run();
 }
