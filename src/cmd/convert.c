@@ -124,33 +124,6 @@ static void report_fault(const struct copy_fault *fault)
     }
 }
 
-/* Walks over the sources once: what progress counts, and the warnings of --salvage. */
-static gboolean survey(struct feed *feed, const struct copy_options *options, guint64 *out_bytes,
-                       struct copy_fault *fault)
-{
-    struct piece piece;
-    guint64 position = 0;
-    int got;
-
-    *out_bytes = 0;
-    while ((got = feed_next(feed, &piece, &fault->error)) > 0) {
-        if (piece.kind == PIECE_BAD) {
-            wording_report_status_error(TRUE, piece.start, piece.error_number);
-        }
-        if (copy_counts(options, &piece)) {
-            *out_bytes += piece.length;
-        }
-        position = piece.start + piece.length;
-    }
-    if (got < 0) {
-        fault->stage = COPY_STATUS;
-        fault->offset = position;
-        return FALSE;
-    }
-    feed_rewind(feed);
-    return TRUE;
-}
-
 static gboolean fill_options(const struct options *opt, const struct convert_target *target,
                              struct copy_options *out, GError **error)
 {
@@ -159,6 +132,7 @@ static gboolean fill_options(const struct options *opt, const struct convert_tar
         .sparse_bytes = opt->have_sparse_size ? opt->sparse_size_bytes : SPARSE_BYTES,
         .out_of_order = opt->oob_writes,
         .salvage = opt->salvage,
+        .quiet = opt->quiet,
         .refuse_data = target->refuses_compression,
         .offload = opt->copy_range,
         .codec = target->codec,
@@ -190,7 +164,9 @@ static gboolean copy(const struct options *opt, GPtrArray *sources, struct conve
         feed_free(feed);
         return fail(error);
     }
-    ok = (!opt->progress && !opt->salvage) || survey(feed, &options, &options.total_bytes, &fault);
+    ok = (!opt->progress && !opt->salvage) ||
+         copy_survey(&source, target->target, &options, &options.total_bytes, &fault);
+    feed_rewind(feed);
     ok = ok && copy_run(&source, target->target, &options, &fault);
     if (!ok) {
         report_fault(&fault);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "compat/progress.h"
+#include "compat/wording.h"
 #include "src/copy/compress.h"
 #include "src/copy/reader.h"
 #include "src/copy/salvage.h"
@@ -46,7 +47,11 @@ struct copy {
     /* Under the pool's lock. */
     gboolean failed;
     struct copy_fault fault;
-    guint64 done_bytes;
+    guint64 unplaced_bytes; /* of jobs that were pushed and have no room yet */
+    guint64 done_bytes;     /* as progress counts */
+    guint64 next_told;      /* number of the job that progress is told about next */
+    GHashTable
+        *done_pieces; /* number -> GArray of pieces: jobs done before their turn to be told */
 };
 
 /* ---- failure ---- */
@@ -133,7 +138,8 @@ static guint8 *read_salvaging(struct copy *copy, struct worker_state *w, const s
     if (w->salvaged == NULL) {
         w->salvaged = g_malloc(copy->job_bytes);
     }
-    salvage_fill(w->reader, (const struct piece *)job->pieces->data, job->pieces->len, w->salvaged);
+    salvage_fill(w->reader, (const struct piece *)job->pieces->data, job->pieces->len,
+                 copy->options->quiet, w->salvaged);
     return w->salvaged;
 }
 
@@ -352,6 +358,9 @@ static gboolean find_room(struct copy *copy, struct worker_state *w, const struc
         pool_take_turn(copy->pool, number);
     }
     ok = w->places->len == 0 || target_room(copy->target, w->places, &fault);
+    pool_lock(copy->pool);
+    copy->unplaced_bytes -= job->length;
+    pool_unlock(copy->pool);
     if (!ok) {
         fail_write(copy, job, job->start, fault);
     }
@@ -386,33 +395,72 @@ static gboolean offload_places(struct copy *copy, struct worker_state *w, const 
     return TRUE;
 }
 
-gboolean copy_counts(const struct copy_options *options, const struct piece *piece)
+/*
+ * Whether a piece is part of what progress counts: data, and zeros where they are written as data.
+ */
+static gboolean copy_counts(const struct copy_options *options, const struct piece *piece)
 {
     return piece->kind != PIECE_SKIP && (piece->kind != PIECE_ZERO || options->sparse_bytes == 0);
 }
 
-/* Tells progress about the chunks of the source that end in this job. */
-static void advance(struct copy *copy, const struct job *job)
+/* Lock held. Tells progress about the requests of the source that end in these pieces. */
+static void tell_pieces(struct copy *copy, const GArray *pieces)
 {
     guint64 total = copy->options->total_bytes, chunk = copy->options->chunk_bytes;
 
-    if (total == 0 || job->zero) {
+    for (guint i = 0; i < pieces->len; i++) {
+        const struct piece *piece = &g_array_index(pieces, struct piece, i);
+        guint64 at = piece->start, end = at + piece->length;
+
+        while (copy_counts(copy->options, piece) && at < end) {
+            guint64 stop = MIN(at + chunk - (at - piece->run_start) % chunk, piece->run_end);
+
+            copy->done_bytes += MIN(stop, end) - at;
+            if (stop <= end) {
+                progress_update(MIN(copy->done_bytes, total), total);
+            }
+            at = stop;
+        }
+    }
+}
+
+/* What of a job progress counts. Units that are compressed are counted whole. */
+static GArray *counted_pieces(const struct copy *copy, const struct job *job)
+{
+    GArray *pieces;
+
+    if (!job->zero && !copy->shape->compresses) {
+        return g_array_ref(job->pieces);
+    }
+    pieces = g_array_new(FALSE, FALSE, sizeof(struct piece));
+    if (!job->zero) {
+        struct piece whole = {.start = job->start,
+                              .length = job->length,
+                              .run_start = job->start,
+                              .run_end = job->start + job->length,
+                              .kind = PIECE_DATA};
+
+        g_array_append_val(pieces, whole);
+    }
+    return pieces;
+}
+
+/* A job is done: progress hears of it when all before it were told. */
+static void advance(struct copy *copy, const struct job *job, guint64 number)
+{
+    GArray *pieces;
+
+    if (copy->options->total_bytes == 0) {
         return;
     }
-    for (guint i = 0; i < job->pieces->len; i++) {
-        const struct piece *piece = &g_array_index(job->pieces, struct piece, i);
-        guint64 end = piece->start + piece->length;
-
-        if (!copy_counts(copy->options, piece)) {
-            continue;
-        }
-        pool_lock(copy->pool);
-        copy->done_bytes += piece->length;
-        if (end >= piece->run_end || chunk == 0 || (end - piece->run_start) % chunk == 0) {
-            progress_update(MIN(copy->done_bytes, total), total);
-        }
-        pool_unlock(copy->pool);
+    pool_lock(copy->pool);
+    g_hash_table_insert(copy->done_pieces, GSIZE_TO_POINTER(number), counted_pieces(copy, job));
+    while ((pieces = g_hash_table_lookup(copy->done_pieces, GSIZE_TO_POINTER(copy->next_told)))) {
+        tell_pieces(copy, pieces);
+        g_hash_table_remove(copy->done_pieces, GSIZE_TO_POINTER(copy->next_told));
+        copy->next_told++;
     }
+    pool_unlock(copy->pool);
 }
 
 static void copy_job(struct copy *copy, struct worker_state *w, const struct job *job,
@@ -449,7 +497,7 @@ static void copy_job(struct copy *copy, struct worker_state *w, const struct job
     if (!offload) {
         write_places(copy, w, job, buf);
     }
-    advance(copy, job);
+    advance(copy, job, number);
 }
 
 static void run_job(void *user, unsigned worker, void *data, guint64 number)
@@ -495,16 +543,16 @@ static void throttle_wait(struct throttle *throttle, guint64 rate, guint64 bytes
     }
 }
 
-/* Serves the target; on failure everybody is let go. */
+/* Serves the target, which has `position` of the disk behind it; on failure everybody is let go. */
 static gboolean serve(struct copy *copy, guint64 position)
 {
-    /* Jobs before this position may still want room. */
-    guint64 under_way = 4 * copy->nr_workers * copy->job_bytes;
-    guint64 from = position - MIN(position, under_way);
-    guint64 size = copy->shape->size_bytes;
     struct target_fault fault;
+    guint64 most;
 
-    if (!copy_has_failed(copy) && !target_serve(copy->target, size - MIN(from, size), &fault)) {
+    pool_lock(copy->pool);
+    most = copy->unplaced_bytes + copy->shape->size_bytes - position;
+    pool_unlock(copy->pool);
+    if (!copy_has_failed(copy) && !target_serve(copy->target, most, &fault)) {
         copy_fail(copy, (struct copy_fault){.stage = fault.error_number ? COPY_WRITE : COPY_OTHER,
                                             .offset = position,
                                             .error_number = fault.error_number,
@@ -518,11 +566,16 @@ static gboolean serve(struct copy *copy, guint64 position)
 }
 
 /* Queues a job, which is the pool's from then on; on failure it is freed. */
-static gboolean push(struct copy *copy, struct job *job, guint64 position)
+static gboolean push(struct copy *copy, struct job *job)
 {
+    guint64 end = job->start + job->length;
+
+    pool_lock(copy->pool);
+    copy->unplaced_bytes += job->length;
+    pool_unlock(copy->pool);
     while (!pool_push(copy->pool, job)) {
         pool_wait(copy->pool);
-        if (!serve(copy, position)) {
+        if (!serve(copy, end)) {
             job_free(job);
             return FALSE;
         }
@@ -539,11 +592,9 @@ static void feed_jobs(struct copy *copy, struct cutter *cutter)
     int got;
 
     while ((got = cutter_next(cutter, &job, &error)) > 0) {
-        guint64 length = job->zero ? 0 : job->length;
-
-        position = job->start;
-        throttle_wait(&throttle, copy->options->rate_bytes, length);
-        if (!push(copy, job, position) || !serve(copy, position)) {
+        position = job->start + job->length;
+        throttle_wait(&throttle, copy->options->rate_bytes, job->zero ? 0 : job->length);
+        if (!push(copy, job) || !serve(copy, position)) {
             break;
         }
     }
@@ -579,10 +630,64 @@ static guint64 zero_granule(const struct copy *copy)
 {
     guint64 granule = SECTOR;
 
+    if (copy->shape->compresses) {
+        return copy->shape->unit_bytes; /* each unit is looked at for itself */
+    }
     while (granule < copy->options->sparse_bytes && granule < copy->job_bytes) {
         granule *= 2;
     }
     return MAX(granule, copy->shape->unit_bytes);
+}
+
+static struct cut_rules cut_rules(const struct copy_feed *feed, const struct target_shape *shape,
+                                  const struct copy_options *options)
+{
+    return (struct cut_rules){
+        .next = feed->next,
+        .rest = feed->rest,
+        .user = feed->user,
+        .unit_bytes = shape->unit_bytes,
+        .job_bytes = MAX(JOB_BYTES, shape->unit_bytes),
+        .drop_zeros = shape->reads_zero && options->sparse_bytes != 0,
+        .zero_ranges = options->sparse_bytes != 0,
+    };
+}
+
+gboolean copy_survey(const struct copy_feed *feed, const struct target *target,
+                     const struct copy_options *options, guint64 *out_bytes,
+                     struct copy_fault *fault)
+{
+    struct cut_rules rules = cut_rules(feed, target_shape(target), options);
+    struct cutter *cutter;
+    GError *error = NULL;
+    struct job *job;
+    int got;
+
+    rules.rest = NULL;
+    cutter = cutter_new(&rules);
+    *out_bytes = 0;
+    while ((got = cutter_next(cutter, &job, &error)) > 0) {
+        for (guint i = 0; !job->zero && i < job->pieces->len; i++) {
+            const struct piece *piece = &g_array_index(job->pieces, struct piece, i);
+
+            if (piece->kind == PIECE_BAD && !options->quiet) {
+                wording_report_status_error(TRUE, piece->start, piece->error_number);
+            }
+            if (!target_shape(target)->compresses && copy_counts(options, piece)) {
+                *out_bytes += piece->length;
+            }
+        }
+        if (!job->zero && target_shape(target)->compresses) {
+            *out_bytes += job->length;
+        }
+        job_free(job);
+    }
+    if (got < 0) {
+        *fault = (struct copy_fault){
+            .stage = COPY_STATUS, .offset = cutter_position(cutter), .error = error};
+    }
+    cutter_free(cutter);
+    return got == 0;
 }
 
 gboolean copy_run(const struct copy_feed *feed, struct target *target,
@@ -590,6 +695,7 @@ gboolean copy_run(const struct copy_feed *feed, struct target *target,
 {
     struct copy copy = {.options = options, .shape = target_shape(target), .target = target};
     struct target_fault target_fault;
+    struct cut_rules rules;
     struct cutter *cutter;
 
     /* Every arena of malloc reserves address space, of which callers may have little. */
@@ -600,17 +706,11 @@ gboolean copy_run(const struct copy_feed *feed, struct target *target,
     copy.offload = options->offload;
     copy.nr_workers = options->salvage ? 1 : MAX(options->workers, 1);
     copy.workers = g_new0(struct worker_state, copy.nr_workers);
+    copy.done_pieces = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref);
     copy.pool = pool_new(copy.nr_workers, 2 * copy.nr_workers, run_job, &copy);
     target_attach(target, copy.pool);
-    cutter = cutter_new(&(struct cut_rules){
-        .next = feed->next,
-        .rest = feed->rest,
-        .user = feed->user,
-        .unit_bytes = copy.shape->unit_bytes,
-        .job_bytes = copy.job_bytes,
-        .drop_zeros = copy.drop_zeros,
-        .zero_ranges = options->sparse_bytes != 0,
-    });
+    rules = cut_rules(feed, copy.shape, options);
+    cutter = cutter_new(&rules);
     feed_jobs(&copy, cutter);
     cutter_free(cutter);
     if (!copy.failed && !target_finish(target, &target_fault)) {
@@ -620,6 +720,7 @@ gboolean copy_run(const struct copy_feed *feed, struct target *target,
                                              .error = target_fault.error});
     }
     pool_free(copy.pool);
+    g_hash_table_unref(copy.done_pieces);
     free_workers(&copy);
     *fault = copy.fault;
     return !copy.failed;

@@ -26,12 +26,13 @@ struct copy_options {
     guint64 sparse_bytes;  /* zeros of at least this many bytes are left out; 0: zeros are data */
     gboolean out_of_order; /* writes may be issued in any order */
     gboolean salvage;      /* what cannot be read becomes zeros and a warning */
+    gboolean quiet;        /* salvaging goes without warnings */
     gboolean refuse_data;  /* the target cannot take data in this form: the first of it fails */
     gboolean offload;      /* let the kernel copy where it can, without looking for zeros */
     enum cell_codec codec; /* for targets that compress */
     guint64 rate_bytes;    /* per second, 0: no limit */
     guint64 total_bytes;   /* what progress counts up to; 0: no progress is wanted */
-    guint64 chunk_bytes;   /* stock's request size, by which errors and progress are told */
+    guint64 chunk_bytes;   /* stock's request size, by which errors and progress are told; not 0 */
     struct cell_config cell;
 };
 
@@ -50,9 +51,15 @@ struct copy_fault {
 };
 
 /*
- * Whether a piece is part of what progress counts: data, and zeros where they are written as data.
+ * Walks over the source once, without copying.
+ *
+ * out:     *out_bytes: what total_bytes should be; with salvage, warnings about runs that cannot be
+ *          found out are given, as stock gives them before it copies
+ * returns: FALSE with *fault
  */
-gboolean copy_counts(const struct copy_options *options, const struct piece *piece);
+gboolean copy_survey(const struct copy_feed *feed, const struct target *target,
+                     const struct copy_options *options, guint64 *out_bytes,
+                     struct copy_fault *fault);
 
 /*
  * Copies everything, and finishes the target.

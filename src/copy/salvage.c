@@ -26,7 +26,7 @@ static gboolean fill_one(struct reader *reader, const struct piece *piece, guint
     return TRUE;
 }
 
-static void salvage_sectors(struct reader *reader, struct piece rest, guint8 *buf)
+static void salvage_sectors(struct reader *reader, struct piece rest, gboolean quiet, guint8 *buf)
 {
     guint64 first = rest.start;
 
@@ -40,23 +40,26 @@ static void salvage_sectors(struct reader *reader, struct piece rest, guint8 *bu
         } else {
             rest.length = 0;
         }
-        if (sector.kind == PIECE_BAD) {
+        if (sector.kind == PIECE_BAD && !quiet) {
             wording_report_status_error(TRUE, sector.start, err);
         }
         if (!fill_one(reader, &sector, buf + (sector.start - first), &err)) {
-            wording_report_read_error(TRUE, sector.start, err);
+            if (!quiet) {
+                wording_report_read_error(TRUE, sector.start, err);
+            }
             memset(buf + (sector.start - first), 0, sector.length);
         }
     }
 }
 
-void salvage_fill(struct reader *reader, const struct piece *pieces, guint nr, guint8 *buf)
+void salvage_fill(struct reader *reader, const struct piece *pieces, guint nr, gboolean quiet,
+                  guint8 *buf)
 {
     for (guint i = 0; i < nr; i++) {
         int err;
 
         if (pieces[i].kind == PIECE_BAD || !fill_one(reader, &pieces[i], buf, &err)) {
-            salvage_sectors(reader, pieces[i], buf);
+            salvage_sectors(reader, pieces[i], quiet, buf);
         }
         buf += pieces[i].length;
     }

@@ -10,8 +10,10 @@
 /*
  * Reads pieces as reader_fill does, but with zeros where they cannot be read.
  *
+ * in:      quiet: without the warnings
  * out:     buf: as many bytes as the pieces are long
  */
-void salvage_fill(struct reader *reader, const struct piece *pieces, guint nr, guint8 *buf);
+void salvage_fill(struct reader *reader, const struct piece *pieces, guint nr, gboolean quiet,
+                  guint8 *buf);
 
 #endif

@@ -16,12 +16,12 @@
 #include "src/copy/target_ops.h"
 #include "src/wire/decode.h"
 
-#define BLOBS_MAX        16u
-#define LEASE_BYTES      (64ull << 20)
-#define LEASE_BYTES_COMP (16ull << 20)
-#define REPORTS_BATCH    4096u /* places reported in one call */
-#define OFFSET_MAX       (1ull << 62)
-#define UNIT_MAX         (2u << 20)
+#define BLOBS_MAX     16u
+#define LEASE_MIN     (1ull << 20)
+#define LEASE_MAX     (64ull << 20)
+#define REPORTS_BATCH 4096u /* places reported in one call */
+#define OFFSET_MAX    (1ull << 62)
+#define UNIT_MAX      (2u << 20)
 
 /* A worker that waits for its runs to be placed. */
 struct placing {
@@ -36,10 +36,11 @@ struct writer {
     struct apply_target blobs[BLOBS_MAX];
     guint nr_blobs;
     guint32 data_blob;
-    gboolean leases, linear, compressed;
+    gboolean leases, linear;
 
     /* Under the pool's lock. */
     struct lease lease;
+    guint64 leased_bytes;  /* all in all */
     guint64 most_bytes;    /* upper bound of what may still come */
     gboolean wants_lease;  /* a worker found too little */
     struct placing *waits; /* oldest first */
@@ -100,6 +101,15 @@ static gboolean apply(struct writer *writer, struct target_fault *fault)
     return FALSE;
 }
 
+/*
+ * How much room to ask for next. Tables may have to go behind a lease that is not used up yet, so
+ * its size is a fraction of what was used: few calls, and no large gaps in a small file.
+ */
+static guint64 next_lease(const struct writer *writer)
+{
+    return CLAMP(writer->leased_bytes / 8, LEASE_MIN, LEASE_MAX);
+}
+
 static gboolean fetch_lease(struct writer *writer, guint64 bytes, struct target_fault *fault)
 {
     Abi__WriterLeaseRequest request = ABI__WRITER_LEASE_REQUEST__INIT;
@@ -120,6 +130,7 @@ static gboolean fetch_lease(struct writer *writer, guint64 bytes, struct target_
     }
     pool_lock(writer->target.pool);
     lease_add(&writer->lease, offset, given);
+    writer->leased_bytes += given;
     writer->wants_lease = FALSE;
     pool_unlock(writer->target.pool);
     return TRUE;
@@ -389,9 +400,8 @@ static gboolean room_from_lease(struct writer *writer, GArray *places, struct ta
     for (guint i = 0; ok && i < places->len; i++) {
         ok = lease_run(writer, g_array_index(places, struct cell_place, i), out, fault);
     }
-    /* Half of a lease is still there when the feeder is told, so that nobody has to wait. */
-    if (ok && lease_left(&writer->lease) < writer->most_bytes &&
-        lease_left(&writer->lease) < LEASE_BYTES_COMP / 2) {
+    /* The feeder is told while there is still some, so that nobody has to wait. */
+    if (ok && lease_left(&writer->lease) < MIN(writer->most_bytes, next_lease(writer) / 2)) {
         writer->wants_lease = TRUE;
         pool_tell(writer->target.pool);
     }
@@ -472,9 +482,9 @@ static gboolean writer_serve(struct target *target, guint64 most_bytes, struct t
     wants = writer->wants_lease;
     pool_unlock(target->pool);
     if (wants) {
-        guint64 most = writer->compressed ? LEASE_BYTES_COMP : LEASE_BYTES;
+        guint64 bytes = MIN(most_bytes, next_lease(writer));
 
-        if (!fetch_lease(writer, MAX(MIN(most_bytes, most), target->shape.unit_bytes), fault)) {
+        if (!fetch_lease(writer, MAX(bytes, target->shape.unit_bytes), fault)) {
             return FALSE;
         }
         pool_answer(target->pool);
@@ -587,7 +597,6 @@ struct target *target_new_writer(const struct target_writer_options *options, GE
     g_assert(options->nr_blobs <= BLOBS_MAX);
     writer->target.ops = &writer_ops;
     writer->cell = options->cell;
-    writer->compressed = options->compressed;
     writer->reports = g_array_new(FALSE, FALSE, sizeof(struct cell_place));
     for (guint i = 0; i < options->nr_blobs; i++) {
         writer->blobs[i] = options->blobs[i];
