@@ -359,6 +359,11 @@ static gboolean parse_format(struct name *name, struct blockopts *opts,
             return FALSE;
         }
     }
+    for (size_t i = 0; i < blockopts_count(opts); i++) {
+        if (g_str_has_prefix(blockopts_key(opts, i), "encrypt.")) {
+            return fail(error, "Encrypted images are not built yet in instar");
+        }
+    }
     return may_lack_file || parse_file_child(name, opts, "file", error);
 }
 
@@ -416,11 +421,6 @@ gboolean name_finish(const struct name *name, const char *format, GError **error
     }
     if (strcmp(format, "raw") == 0 && (name->backing != NULL || name->backing_node != NULL)) {
         return fail(error, "Block format 'raw' does not support the option 'backing'");
-    }
-    for (size_t i = 0; name->rest != NULL && i < blockopts_count(name->rest); i++) {
-        if (g_str_has_prefix(blockopts_key(name->rest, i), "encrypt.")) {
-            return fail(error, "Encrypted images are not built yet in instar");
-        }
     }
     return name->rest == NULL || blockopts_finish(name->rest, format, FALSE, error);
 }

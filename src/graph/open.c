@@ -601,11 +601,6 @@ static struct image *open_layer(const struct layer *layer, const struct name *na
     if (name != NULL && !name_finish(name, image->format, error)) {
         return NULL;
     }
-    if (image->open.encrypted && !layer->options->no_io) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "Parameter 'encrypt.key-secret' is required for cipher");
-        return NULL;
-    }
     if (!open_children(image, name, layer->options, error)) {
         return NULL;
     }
