@@ -8,7 +8,11 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "src/io/beneath.h"
@@ -326,6 +330,64 @@ static void test_beneath(void)
     close(fd);
 }
 
+/* Makes openat2 fail as it does on an old kernel, or under a filter that does not know it. */
+static void forbid_openat2(int error_number)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error_number),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = G_N_ELEMENTS(code), .filter = code};
+
+    g_assert_cmpint(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
+    g_assert_cmpint(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), ==, 0);
+}
+
+/* Without openat2 no link is followed, not even one that stays inside. */
+static void test_beneath_walk(void)
+{
+    static const struct {
+        const char *path;
+        int error_number;
+    } cases[] = {
+        {"file", 0},
+        {"in/file", 0},
+        {"in/./file", 0},
+        {"in/link", ELOOP},
+        {"in/nosuch", ENOENT},
+        {"in/up", ELOOP},
+        {"in/absolute", ELOOP},
+        {"../outside", EXDEV},
+        {"/etc/passwd", EXDEV},
+        {"in/../../outside", EXDEV},
+        {"in/../file", EXDEV},
+        {"turn/file", ENOTDIR},
+    };
+    int fd;
+
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 0, 0);
+        g_test_trap_assert_passed();
+        return;
+    }
+    test_beneath();
+    g_file_set_contents("jail/file", "x", 1, NULL);
+    g_assert_cmpint(symlink("in", "jail/turn"), ==, 0);
+    forbid_openat2(ENOSYS);
+    fd = open("jail", O_PATH | O_DIRECTORY);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        int got = open_beneath(fd, cases[i].path, O_RDONLY);
+
+        g_assert_cmpint(got < 0 ? errno : 0, ==, cases[i].error_number);
+        if (got >= 0) {
+            close(got);
+        }
+    }
+    close(fd);
+}
+
 static void test_same_file(void)
 {
     g_autoptr(Endpoint) a = open_ok("same", ENDPOINT_CREATE, NULL);
@@ -358,6 +420,7 @@ int main(int argc, char **argv)
     g_test_add_func("/endpoint/copy-range", test_copy_range);
     g_test_add_func("/endpoint/threads", test_threads);
     g_test_add_func("/endpoint/beneath", test_beneath);
+    g_test_add_func("/endpoint/beneath-walk", test_beneath_walk);
     g_test_add_func("/endpoint/same-file", test_same_file);
     status = g_test_run();
     (void)g_chdir("/");
