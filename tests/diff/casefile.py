@@ -28,6 +28,8 @@ Keys of "@":
     map             the allocation of the written images is compared as well
     loose           of standard error only the exit code counts; say why in a
                     comment beside it
+    auto            ours chooses its kind of cell (the case is run by a user who
+                    may not open /dev/kvm)
     env=K=V         ours runs with this in its environment
     limits          ours runs with 1 GiB of address space and 5 s of processor
     ours=REGEX      stock's answer is not ours by decision: ours must fail and

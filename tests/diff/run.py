@@ -119,6 +119,8 @@ class Suite:
             {"QEMU_IMG": self.ours.qemu_img, "INSTAR_SANDBOX": sandbox, "INSTAR_QEMU_PROFILE": version}
         )
         env["PATH"] = self.ours.folder + ":" + env["PATH"]
+        if "auto" in case.keys:
+            env["INSTAR_SANDBOX"] = "auto"
         if "env" in case.keys:
             name, _, value = case.keys["env"].partition("=")
             env[name] = value
