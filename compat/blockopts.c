@@ -272,11 +272,10 @@ gboolean blockopts_finish(const struct blockopts *opts, const char *driver, gboo
     if (opts->entries->len == 0) {
         return TRUE;
     }
-    g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                is_protocol ? "Block protocol '%s' doesn't support the option '%s'"
-                            : "Block format '%s' does not support the option '%s'",
-                driver, entry_at(opts, 0)->key);
-    return FALSE;
+    return wording_fail(error,
+                        is_protocol ? "Block protocol '%s' doesn't support the option '%s'"
+                                    : "Block format '%s' does not support the option '%s'",
+                        driver, entry_at(opts, 0)->key);
 }
 
 /* ---- back to JSON ---- */

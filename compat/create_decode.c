@@ -41,15 +41,12 @@ gboolean prealloc_parse(const char *word, enum prealloc_mode *out)
 
 static gboolean refuse_word(const char *parameter, const char *word, GError **error)
 {
-    g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                "Parameter '%s' does not accept value '%s'", parameter, word);
-    return FALSE;
+    return wording_fail(error, "Parameter '%s' does not accept value '%s'", parameter, word);
 }
 
 static gboolean refuse_value(const char *word, GError **error)
 {
-    g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "invalid parameter value: %s", word);
-    return FALSE;
+    return wording_fail(error, "invalid parameter value: %s", word);
 }
 
 /* ---- the file ---- */
@@ -88,14 +85,10 @@ gboolean create_opts_file(const struct create_opts *opts, struct create_file *ou
         file.extent_size_hint_bytes = slot->number;
     }
     if (file.extent_size_hint_bytes > UINT32_MAX) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "Extent size hint is too large");
-        return FALSE;
+        return wording_fail(error, "Extent size hint is too large");
     }
     if (file.preallocation == PREALLOC_METADATA) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "Unsupported preallocation mode: metadata");
-        return FALSE;
+        return wording_fail(error, "Unsupported preallocation mode: metadata");
     }
     *out = file;
     return TRUE;
@@ -116,9 +109,7 @@ static gboolean decode_compat(const struct create_opts *opts, unsigned *out, GEr
         return TRUE;
     }
     if (opts->measure) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Invalid compatibility level: '%s'",
-                    word);
-        return FALSE;
+        return wording_fail(error, "Invalid compatibility level: '%s'", word);
     }
     return refuse_word("version", word, error);
 }
@@ -141,9 +132,7 @@ static gboolean decode_encryption(const struct create_opts *opts, const char **o
         format = "aes";
     }
     if (format == NULL && any_encrypt_key(opts)) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "Parameter 'encrypt.format' is missing");
-        return FALSE;
+        return wording_fail(error, "Parameter 'encrypt.format' is missing");
     }
     if (format != NULL && strcmp(format, "aes") != 0 && strcmp(format, "luks") != 0) {
         return refuse_word("format", format, error);
@@ -185,9 +174,7 @@ static gboolean check_measure_cluster(const struct create_opts *opts, GError **e
     uint64_t bytes = number_of(opts, "cluster_size");
 
     if (opts->measure && (bytes < 512 || bytes > 2 << 20 || (bytes & (bytes - 1)) != 0)) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "Cluster size must be a power of two between 512 and 2048k");
-        return FALSE;
+        return wording_fail(error, "Cluster size must be a power of two between 512 and 2048k");
     }
     return TRUE;
 }
@@ -195,10 +182,9 @@ static gboolean check_measure_cluster(const struct create_opts *opts, GError **e
 static gboolean check_encryption_alias(const struct create_opts *opts, GError **error)
 {
     if (number_of(opts, "encryption") != 0 && text_of(opts, "encrypt.format") != NULL) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+        return wording_fail(error,
                             "'encrypt.format' and its alias 'encryption' can't be used at the "
                             "same time");
-        return FALSE;
     }
     return TRUE;
 }

@@ -78,9 +78,8 @@ static const struct driver *find_format(const char *name, GError **error)
 static gboolean require_creatable(const struct driver *driver, const char *kind, GError **error)
 {
     if (driver->create == NULL) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "%s driver '%s' does not support image creation", kind, driver->name);
-        return FALSE;
+        return wording_fail(error, "%s driver '%s' does not support image creation", kind,
+                            driver->name);
     }
     return TRUE;
 }
@@ -155,9 +154,8 @@ static gboolean set_string(struct create_opts *opts, const char *key, const char
         return TRUE;
     }
     if (!keyval_set(opts->slots, opts->nr, key, value, NULL)) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "%s not supported for file format '%s'", what, opts->format->name);
-        return FALSE;
+        return wording_fail(error, "%s not supported for file format '%s'", what,
+                            opts->format->name);
     }
     return TRUE;
 }
@@ -178,9 +176,7 @@ static gboolean set_size_operand(struct create_opts *opts, const struct create_r
         return TRUE;
     }
     if (create_opts_size(opts, &already)) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "The image size must be specified only once");
-        return FALSE;
+        return wording_fail(error, "The image size must be specified only once");
     }
     create_opts_set_size(opts, request->size_bytes);
     return TRUE;
@@ -194,15 +190,11 @@ static gboolean check_backing_name(const struct create_opts *opts, GError **erro
         return TRUE;
     }
     if (*backing == '\0') {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "Expected backing file name, got empty string");
-        return FALSE;
+        return wording_fail(error, "Expected backing file name, got empty string");
     }
     if (strcmp(backing, opts->filename) == 0) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "Error: Trying to create an image with the same filename as the "
-                            "backing file");
-        return FALSE;
+        return wording_fail(error, "Error: Trying to create an image with the same filename as the "
+                                   "backing file");
     }
     return TRUE;
 }
@@ -229,15 +221,11 @@ static gboolean check_convert_backing(const struct create_opts *opts, unsigned n
         return TRUE;
     }
     if (nr_sources > 1) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "Having a backing file for the target makes no sense when "
-                            "concatenating multiple input images");
-        return FALSE;
+        return wording_fail(error, "Having a backing file for the target makes no sense when "
+                                   "concatenating multiple input images");
     }
     if (create_opts_backing_fmt(opts) == NULL) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "Use of backing file requires explicit backing format");
-        return FALSE;
+        return wording_fail(error, "Use of backing file requires explicit backing format");
     }
     return TRUE;
 }
@@ -339,8 +327,7 @@ gboolean create_opts_check_compress(const struct create_opts *opts, GError **err
         complaint = "Compression and preallocation not supported at the same time";
     }
     if (complaint != NULL) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, complaint);
-        return FALSE;
+        return wording_fail(error, "%s", complaint);
     }
     return TRUE;
 }
@@ -410,9 +397,8 @@ gboolean create_opts_print_amend_help(const char *format, GError **error)
         return FALSE;
     }
     if (driver->amend == NULL) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "Format driver '%s' does not support option amendment", driver->name);
-        return FALSE;
+        return wording_fail(error, "Format driver '%s' does not support option amendment",
+                            driver->name);
     }
     printf("Amend options for '%s':\n", driver->name);
     keyval_print_help(defs, append_table(defs, 0, driver->amend));

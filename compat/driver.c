@@ -108,9 +108,7 @@ const struct driver *driver_of_name(const char *filename, GError **error)
 gboolean driver_require_built(const struct driver *driver, GError **error)
 {
     if (!driver->built) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "The '%s' driver is not built yet in instar", driver->name);
-        return FALSE;
+        return wording_fail(error, "The '%s' driver is not built yet in instar", driver->name);
     }
     return TRUE;
 }

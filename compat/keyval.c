@@ -130,8 +130,7 @@ gboolean keyval_join(char **joined, const char *piece, GError **error)
         commas++;
     }
     if (len == 0 || piece[0] == ',' || commas % 2 != 0) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_USAGE, "Invalid option list: %s", piece);
-        return FALSE;
+        return wording_fail(error, "Invalid option list: %s", piece);
     }
     longer = *joined == NULL ? g_strdup(piece) : g_strconcat(*joined, ",", piece, NULL);
     g_free(*joined);
@@ -188,9 +187,7 @@ gboolean keyval_parse_bool(const char *text, gboolean *out)
 gboolean keyval_parse_bool_keyed(const char *key, const char *text, gboolean *out, GError **error)
 {
     if (!keyval_parse_bool(text, out)) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Parameter '%s' expects 'on' or 'off'",
-                    key);
-        return FALSE;
+        return wording_fail(error, "Parameter '%s' expects 'on' or 'off'", key);
     }
     return TRUE;
 }
@@ -201,14 +198,11 @@ static gboolean parse_number_keyed(const char *key, const char *text, uint64_t *
     case SIZE_OK:
         return TRUE;
     case SIZE_OUT_OF_RANGE:
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "Value '%s' is too large for parameter '%s'", text, key);
-        return FALSE;
+        return wording_fail(error, "Value '%s' is too large for parameter '%s'", text, key);
     case SIZE_MALFORMED:
         break;
     }
-    g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Parameter '%s' expects a number", key);
-    return FALSE;
+    return wording_fail(error, "Parameter '%s' expects a number", key);
 }
 
 static gboolean parse_value(const struct keyval_def *def, const char *text, uint64_t *number,
@@ -264,8 +258,7 @@ gboolean keyval_set(struct keyval_slot *slots, size_t nr, const char *key, const
     uint64_t number = 0;
 
     if (slot == NULL) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Invalid parameter '%s'", key);
-        return FALSE;
+        return wording_fail(error, "Invalid parameter '%s'", key);
     }
     if (!parse_value(slot->def, value, &number, error)) {
         return FALSE;

@@ -97,9 +97,8 @@ gboolean profile_select(const char *name, GError **error)
     }
     found = find(name);
     if (found == NULL) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "INSTAR_QEMU_PROFILE expects '7.2', '10.0' or '11.1', not '%s'", name);
-        return FALSE;
+        return wording_fail(error, "INSTAR_QEMU_PROFILE expects '7.2', '10.0' or '11.1', not '%s'",
+                            name);
     }
     selected = found;
     return TRUE;

@@ -192,8 +192,7 @@ gboolean size_parse_integer_named(const char *what, const char *text, uint64_t m
         status = SIZE_OUT_OF_RANGE;
     }
     if (status != SIZE_OK && !profile_get()->number_ranges) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Invalid %s specified", what);
-        return FALSE;
+        return wording_fail(error, "Invalid %s specified", what);
     }
     if (status != SIZE_OK) {
         set_named_error(what, text, min, max, status, error);
@@ -209,18 +208,16 @@ gboolean size_parse_keyed(const char *key, const char *text, uint64_t *out_bytes
     case SIZE_OK:
         return TRUE;
     case SIZE_OUT_OF_RANGE:
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "Value '%s' is out of range for parameter '%s'", text, key);
-        return FALSE;
+        return wording_fail(error, "Value '%s' is out of range for parameter '%s'", text, key);
     case SIZE_MALFORMED:
         break;
     }
-    g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                "Parameter '%s' expects a non-negative number below 2^64\n"
-                "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
-                "and exabytes, respectively.",
-                key);
-    return FALSE;
+    return wording_fail(
+        error,
+        "Parameter '%s' expects a non-negative number below 2^64\n"
+        "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
+        "and exabytes, respectively.",
+        key);
 }
 
 char *size_human(uint64_t bytes)

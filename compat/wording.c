@@ -113,6 +113,16 @@ void report_try_help(const char *verb)
     }
 }
 
+gboolean wording_fail(GError **error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    g_propagate_error(error, g_error_new_valist(COMPAT_ERROR, COMPAT_ERROR_VALUE, format, args));
+    va_end(args);
+    return FALSE;
+}
+
 void wording_add_hint(GError **error, const char *format, ...)
 {
     g_autofree char *hint = NULL;

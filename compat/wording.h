@@ -53,6 +53,9 @@ void report_gerror_prefixed(const GError *error, const char *prefix_format, ...)
 /* "Try 'qemu-img SUB --help' for more information", in the profile's words; verb NULL: global. */
 void report_try_help(const char *verb);
 
+/* Sets *error to the sentence (domain COMPAT_ERROR, code COMPAT_ERROR_VALUE) and gives FALSE. */
+gboolean wording_fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
 /* Appends a hint line to an error. */
 void wording_add_hint(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
