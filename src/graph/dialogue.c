@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cell's part in opening: blobs in, what they are and what they name out.
+ */
+#include <string.h>
+
+#include "compat/wording.h"
+#include "src/graph/layer.h"
+
+/*
+ * Sent along with OPEN, to spare the cell an upcall. No more than a page: what was read counts as
+ * data when the holes of a preallocated file are asked for.
+ */
+#define OPEN_HEAD_BYTES 4096u
+
+gboolean dialogue_need_cell(struct graph *graph, GError **error)
+{
+    struct cell_config config;
+
+    if (graph->cell != NULL) {
+        return TRUE;
+    }
+    if (!cell_config_from_environment(&config, error)) {
+        return FALSE;
+    }
+    graph->cell = cell_new(&config, error);
+    return graph->cell != NULL;
+}
+
+static int read_blob(void *user, uint64_t offset, void *buf, size_t len)
+{
+    return endpoint_pread(user, offset, buf, len);
+}
+
+uint32_t dialogue_add_blob(struct graph *graph, struct endpoint *endpoint)
+{
+    uint32_t blob = cell_add_blob(graph->cell, endpoint_size(endpoint), read_blob, endpoint);
+
+    if (blob >= graph->blobs->len) {
+        g_ptr_array_set_size(graph->blobs, (gint)blob + 1);
+    }
+    g_ptr_array_index(graph->blobs, blob) = endpoint_ref(endpoint);
+    return blob;
+}
+
+void dialogue_end(struct graph *graph)
+{
+    g_clear_pointer(&graph->cell, cell_free);
+    g_ptr_array_set_size(graph->blobs, 0);
+}
+
+/* What the cell thinks worth a warning although the image opens. */
+static void warn_about(const Abi__OpenReply *reply)
+{
+    for (size_t i = 0; i < MIN(reply->n_warning, WIRE_WARNINGS_MAX); i++) {
+        g_autofree char *sentence = wording_cell_sentence(reply->warning[i]->code, NULL, NULL);
+
+        report_warning("%s", sentence);
+    }
+}
+
+/* One OPEN call. */
+gboolean dialogue_open(const struct layer *layer, uint32_t blob, const char *format,
+                       struct wire_open *out, GError **error)
+{
+    Abi__BlobInfo info = ABI__BLOB_INFO__INIT;
+    Abi__OpenRequest request = ABI__OPEN_REQUEST__INIT;
+    g_autofree char *shown = endpoint_shown_path(layer->endpoint);
+    ProtobufCMessage *reply;
+    uint64_t allocated = 0;
+    uint8_t head[OPEN_HEAD_BYTES];
+    gboolean ok;
+
+    (void)endpoint_allocated(layer->endpoint, &allocated);
+    info.id = blob;
+    info.size = endpoint_size(layer->endpoint);
+    info.allocated = allocated;
+    info.read_only = !layer->writable;
+    info.head.data = head;
+    info.head.len = MIN(info.size, sizeof(head));
+    if (endpoint_pread(layer->endpoint, 0, head, info.head.len) != 0) {
+        info.head.len = 0; /* the cell will ask, and report it */
+    }
+    request.blob = &info;
+    request.format = (char *)(format != NULL ? format : "");
+    request.read_write = layer->writable;
+    request.for_check = layer->options->for_check;
+    request.named_dmg = g_str_has_suffix(endpoint_path(layer->endpoint), ".dmg");
+    request.no_io = layer->options->no_io;
+    if (!cell_call(layer->graph->cell, CELL_METHOD_OPEN, &request.base, NULL, 0, 0,
+                   &abi__open_reply__descriptor, &reply, error)) {
+        return FALSE;
+    }
+    ok = wire_decode_open((const Abi__OpenReply *)reply, shown, out, error);
+    warn_about((const Abi__OpenReply *)reply);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return ok;
+}
+
+gboolean dialogue_link(struct image *parent, struct image *child, const struct wire_ref *ref,
+                       GError **error)
+{
+    Abi__LinkRequest request = ABI__LINK_REQUEST__INIT;
+    ProtobufCMessage *reply;
+    gboolean ok;
+
+    request.node = parent->open.node;
+    request.role = ref->role;
+    request.child = child->open.node;
+    request.index = ref->index;
+    if (!cell_call(parent->graph->cell, CELL_METHOD_LINK, &request.base, NULL, 0, 0,
+                   &abi__status_reply__descriptor, &reply, error)) {
+        return FALSE;
+    }
+    ok = wire_check_error(((const Abi__StatusReply *)reply)->error, parent->filename, error);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return ok;
+}
