@@ -28,7 +28,7 @@ without_licence() {
 # Where somebody's machine shows through.
 machine_paths() {
     sources | grep -v '^fuzz/corpus/' |
-        xargs grep -nIE '/(home|Users|root|work)/[a-z]|\b(localhost|[a-z0-9-]+\.(local|lan|internal|corp))\b' |
+        xargs grep -nIE '(^|[^a-zA-Z}])/(home|Users|root|work)/[a-z]|\b(localhost|[a-z0-9-]+\.(local|lan|internal|corp))\b' |
         grep -vE 'tests/project/tree.sh|nbd|ssh|http|host[=:]|XDG_|localhost:|localhost/'
     return 0
 }

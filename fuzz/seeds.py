@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes inputs for the harnesses to start from.
+
+usage: seeds.py stock FOLDER     images and plans, made with stock qemu-img: what fuzz/corpus holds
+       seeds.py hostile FOLDER   the hostile images of the test suite, with clusters of 512 bytes
+
+Each writes FOLDER/<target>/<name>. Clusters are small, so that an input is a few KiB and a mutation
+is likely to hit something that matters.
+"""
+
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# Which call of fuzz_plan_write.c: step() counts modulo 5.
+RESIZE, WRITER, LEASE, PLACE = 0, 1, 2, 3
+DATA, ZERO, COMPRESSED = 0, 2, 4  # flags of PLACE
+
+
+def run(*argv, folder):
+    subprocess.run(argv, cwd=folder, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+
+
+def stock_images(folder):
+    """name -> bytes of small, sound images."""
+
+    def image(name, options, size="200K", writes=("write -P 65 0 4k", "write -z 8k 4k"), more=()):
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, name, size, folder=folder)
+        for command in writes:
+            run("qemu-io", "-f", "qcow2", "-c", command, name, folder=folder)
+        for argv in more:
+            run("qemu-img", *[word.replace("@", name) for word in argv], folder=folder)
+
+    text = (b"forty-two is the answer, " * 500)[:8192]
+    with open(os.path.join(folder, "raw"), "wb") as out:
+        out.write(text.ljust(65536, b"\0"))
+    run("qemu-img", "create", "-q", "-f", "raw", "base", "64K", folder=folder)
+    small = "cluster_size=512,"
+    image("plain", small + "compat=1.1")
+    image("version-2", small + "compat=0.10", writes=["write -P 65 0 4k"])
+    image("empty", small + "compat=1.1", writes=[])
+    for bits in (1, 8, 64):
+        image("refcount-%d" % bits, small + "refcount_bits=%d" % bits)
+    image("cluster-4k", "cluster_size=4k")
+    image("preallocated", small + "preallocation=metadata", size="20K", writes=[])
+    image("lazy", small + "lazy_refcounts=on")
+    image("backing", small + "backing_file=base,backing_fmt=raw", size="128K")
+    image("json-backing", small + "backing_file=json:{\"driver\":\"raw\",,\"file.filename\":\"base\"},backing_fmt=raw",
+          size="128K", writes=[])
+    image("data-file", small + "data_file=data,data_file_raw=off")
+    image("data-file-raw", small + "data_file=data-raw,data_file_raw=on", writes=["write -P 65 0 4k"])
+    image("snapshots", small + "compat=1.1",
+          more=[("snapshot", "-c", "one", "@"), ("resize", "-q", "@", "300K"), ("snapshot", "-c", "two", "@")])
+    image("bitmaps", small + "compat=1.1",
+          more=[("bitmap", "--add", "-g", "4096", "@", "b0"), ("bitmap", "--add", "--disable", "@", "b1")])
+    for codec in ("zlib", "zstd"):
+        run("qemu-img", "convert", "-c", "-O", "qcow2", "-o", "cluster_size=4k,compression_type=" + codec,
+            "raw", "compressed-" + codec, folder=folder)
+    skip = ("raw", "base", "data", "data-raw")
+    return {name: read(os.path.join(folder, name)) for name in sorted(os.listdir(folder)) if name not in skip}
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def write(folder, target, name, content):
+    os.makedirs(os.path.join(folder, target), exist_ok=True)
+    with open(os.path.join(folder, target, name), "wb") as out:
+        out.write(content)
+
+
+def steps(*rows):
+    """Rows of (which, flags, cluster, clusters, size)."""
+    return bytes([len(rows)]) + b"".join(struct.pack("<BBHHQ", *row) for row in rows)
+
+
+def write_plans():
+    return {
+        "grow": steps((RESIZE, 0, 0, 0, 1 << 20)),
+        "grow-far": steps((RESIZE, 0, 0, 0, 1 << 34)),
+        "grow-metadata": steps((RESIZE, 1, 0, 0, 300 << 10)),
+        "copy": steps((WRITER, 0, 0, 0, 0), (PLACE, DATA, 0, 20, 0), (PLACE, ZERO, 30, 5, 0), (PLACE, DATA, 17, 9, 0),
+                      (WRITER, 0, 0, 0, 0)),
+        "copy-compressed": steps((WRITER, 1, 0, 0, 0), (PLACE, COMPRESSED, 3, 1, 100), (PLACE, COMPRESSED, 0, 1, 37),
+                                 (WRITER, 0, 0, 0, 0)),
+        "unfinished": steps((WRITER, 0, 0, 0, 0), (PLACE, DATA | 0x80, 100, 30, 0)),
+    }
+
+
+def create(kind, size, version=3, cluster_bits=16, refcount_order=4, flags=0, preallocation=0, required=0, name=b""):
+    return struct.pack("<BQBBBBBQ", kind, size, version, cluster_bits, refcount_order, flags, preallocation, required) + name
+
+
+def create_plans():
+    gib = 1 << 30
+    return {
+        "raw": create(1, gib),
+        "default": create(0, gib, required=gib // 2),
+        "version-2": create(0, gib, version=2),
+        "largest": create(0, 1 << 62, cluster_bits=21),
+        "small-clusters": create(0, 16 << 20, cluster_bits=9, preallocation=1),
+        "metadata": create(0, gib, preallocation=1),
+        "full": create(0, gib, preallocation=3, refcount_order=6),
+        "falloc-one-bit": create(0, gib, preallocation=2, refcount_order=0),
+        "extended-l2": create(0, gib, flags=2, preallocation=1),
+        "backing": create(0, gib, flags=8, name=b"base.qcow2"),
+        "data-file": create(0, gib, flags=0x10),
+        "data-file-raw": create(0, gib, flags=0x30, preallocation=1),
+        "zstd-lazy": create(0, gib, flags=5),
+    }
+
+
+def units():
+    """Compressed streams: codec, log of the unit's size less 9, bytes."""
+    text = (b"forty-two is the answer, " * 200)[:4096]
+    made = {}
+    for level in (1, 9):
+        deflater = zlib.compressobj(level, zlib.DEFLATED, -12)
+        made["deflate-%d" % level] = bytes([1, 3]) + deflater.compress(text) + deflater.flush()
+    stored = zlib.compressobj(0, zlib.DEFLATED, -12)
+    made["deflate-stored"] = bytes([1, 0]) + stored.compress(text[:512]) + stored.flush()
+    made["zlib"] = bytes([3, 3]) + zlib.compress(text)
+    zstd = subprocess.run(["zstd", "-q", "-c"], input=text, stdout=subprocess.PIPE, check=False) if have("zstd") else None
+    if zstd:
+        made["zstd"] = bytes([2, 3]) + zstd.stdout
+    return made
+
+
+def have(tool):
+    return any(os.access(os.path.join(p, tool), os.X_OK) for p in os.environ["PATH"].split(":"))
+
+
+def stock(folder):
+    with tempfile.TemporaryDirectory() as scratch:
+        images = stock_images(scratch)
+    for name, content in images.items():
+        write(folder, "qcow2", name, content)
+    for plan, rows in write_plans().items():
+        for name in ("plain", "snapshots") if plan == "copy" else ("plain",):
+            write(folder, "plan_write", "%s-%s" % (plan, name), rows + images[name])
+    for name in ("version-2", "data-file", "backing", "compressed-zlib", "refcount-1"):
+        write(folder, "plan_write", "copy-" + name, write_plans()["copy"] + images[name])
+    for name, content in create_plans().items():
+        write(folder, "plan_create", name, content)
+    for name, content in units().items():
+        write(folder, "codec", name, content)
+
+
+def hostile(folder):
+    sys.path.insert(0, os.path.join(HERE, "..", "tests", "lib"))
+    sys.dont_write_bytecode = True
+    import qcow2_fab  # noqa: E402
+
+    fields = list(qcow2_fab.Image.__init__.__defaults__)
+    fields[:2] = 9, 32768  # cluster_bits, size
+    qcow2_fab.Image.__init__.__defaults__ = tuple(fields)
+    import hostile_images  # noqa: E402
+
+    plan = write_plans()["copy"]
+    for name, make in hostile_images.IMAGES.items():
+        with tempfile.NamedTemporaryFile() as file:
+            try:
+                make().save(file.name)
+            except Exception:  # needs clusters of another size
+                continue
+            content = read(file.name)
+        if len(content) <= 65536:
+            write(folder, "qcow2", "hostile-" + name, content)
+            write(folder, "plan_write", "hostile-" + name, plan + content)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] not in ("stock", "hostile"):
+        sys.exit(__doc__)
+    {"stock": stock, "hostile": hostile}[sys.argv[1]](sys.argv[2])
