@@ -51,7 +51,10 @@ static const struct wording_row rows[] = {
     {GUEST_ERR_PLAN_L1_TOO_LARGE, "Failed to grow the L1 table: File too large"},
     {GUEST_ERR_PLAN_SHRINK_UNBUILT, "Shrinking qcow2 images is not built yet"},
     {GUEST_ERR_PLAN_RESIZE_FORMAT, "Image format driver does not support resize"},
-    {GUEST_ERR_PLAN_RESIZE_BITMAPS, "Bitmaps of this image cannot be resized"},
+    {GUEST_ERR_PLAN_RESIZE_BITMAPS, "Resizing an image whose bitmaps must grow is not built yet"},
+    {GUEST_ERR_PLAN_RESIZE_OCCUPIED,
+     "Clusters behind the end of the disk are in use (entry at offset {0#x})"},
+    {GUEST_ERR_PLAN_ZERO_V2, "Failed to zero out new clusters: Operation not supported"},
     {GUEST_ERR_PLAN_TABLE_FULL, "Failed to resize refcount structures: File too large"},
 
     {GUEST_ERR_PLAN_DIRTY, "Changing an image that was not closed properly is not built yet: "

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CREATE, MEASURE, and PLAN_NEXT, which drains whatever plan was started last.
+ * CREATE, RESIZE, MEASURE, and PLAN_NEXT, which drains whatever plan was started last.
  */
 #include "guest/abi/plan.pb-c.h"
 #include "guest/lib/checked.h"
 #include "guest/plan/create.h"
 #include "guest/plan/dispatch.h"
 #include "guest/plan/measure.h"
+#include "guest/plan/resize.h"
 
 /* The session drains one plan at a time: a new one replaces what is left of the old. */
 static void start_plan(struct session *session, struct plan *plan, Abi__PlanReply *reply)
@@ -23,6 +24,20 @@ static enum guest_err run_create(struct session *session, const ProtobufCMessage
 {
     struct plan *plan = NULL;
     enum guest_err err = plan_create((const Abi__CreateRequest *)request, &plan, detail);
+    if (!err)
+        start_plan(session, plan, (Abi__PlanReply *)reply);
+    return err;
+}
+
+static enum guest_err run_resize(struct session *session, const ProtobufCMessage *request,
+                                 ProtobufCMessage *reply, struct guest_err_detail *detail)
+{
+    const Abi__ResizeRequest *q = (const Abi__ResizeRequest *)request;
+    struct node *node = session_node(session, q->node);
+    struct plan *plan = NULL;
+    if (!node)
+        return err_plain(detail, GUEST_ERR_NO_NODE);
+    enum guest_err err = plan_resize(node, q, &plan, detail);
     if (!err)
         start_plan(session, plan, (Abi__PlanReply *)reply);
     return err;
@@ -66,6 +81,8 @@ static enum guest_err run_measure(struct session *session, const ProtobufCMessag
 const struct method methods_plan[] = {
     {CELL_METHOD_CREATE, &abi__create_request__descriptor, &abi__plan_reply__descriptor,
      run_create},
+    {CELL_METHOD_RESIZE, &abi__resize_request__descriptor, &abi__plan_reply__descriptor,
+     run_resize},
     {CELL_METHOD_PLAN_NEXT, &abi__plan_next_request__descriptor, &abi__plan_next_reply__descriptor,
      run_plan_next},
     {CELL_METHOD_MEASURE, &abi__measure_request__descriptor, &abi__measure_reply__descriptor,

@@ -106,6 +106,13 @@ void bench_open_node(struct bench *bench)
     }
 }
 
+struct node *bench_open_raw(const char *path, int *out_fd)
+{
+    *out_fd = open(path, O_RDONLY | O_CLOEXEC);
+    g_assert_cmpint(*out_fd, >=, 0);
+    return open_node(out_fd, 2, "raw");
+}
+
 void bench_close(struct bench *bench)
 {
     node_free(bench->node);

@@ -41,6 +41,9 @@ void bench_open_files(struct bench *bench);
 void bench_open_node(struct bench *bench);
 void bench_close(struct bench *bench);
 
+/* Opens a file as a raw node of its own; *out_fd outlives it. */
+struct node *bench_open_raw(const char *path, int *out_fd);
+
 /* Carries out a plan in batches of at most max_ops ops, as the host does: batch, then the next. */
 void bench_apply(struct bench *bench, struct plan *plan, unsigned max_ops);
 
