@@ -96,15 +96,17 @@ gboolean create_opts_file(const struct create_opts *opts, struct create_file *ou
 
 /* ---- qcow2 ---- */
 
+/* measure knows the numbers alone. */
 static gboolean decode_compat(const struct create_opts *opts, unsigned *out, GError **error)
 {
     const char *word = text_of(opts, "compat");
+    gboolean names = !opts->measure;
 
-    if (word == NULL || strcmp(word, "1.1") == 0 || strcmp(word, "v3") == 0) {
+    if (word == NULL || strcmp(word, "1.1") == 0 || (names && strcmp(word, "v3") == 0)) {
         *out = 3;
         return TRUE;
     }
-    if (strcmp(word, "0.10") == 0 || strcmp(word, "v2") == 0) {
+    if (strcmp(word, "0.10") == 0 || (names && strcmp(word, "v2") == 0)) {
         *out = 2;
         return TRUE;
     }

@@ -87,7 +87,7 @@ static gboolean is_device(const struct endpoint *endpoint)
 
 static gboolean fail(GError **error, const char *format, const char *sentence, int number)
 {
-    if (number == EFBIG)
+    if (number == EFBIG && format != NULL)
         g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM,
                     "The image size is too large for file format '%s'", format);
     else
@@ -122,11 +122,9 @@ static gboolean resize_device(struct endpoint *endpoint, uint64_t size_bytes, co
     return err == 0 || fail(error, format, "Failed to clear the new image's first sector", err);
 }
 
-gboolean create_file_resize(struct endpoint *endpoint, uint64_t size_bytes,
-                            enum prealloc_mode preallocation, const char *format, GError **error)
+static gboolean set_size(struct endpoint *endpoint, uint64_t size_bytes,
+                         enum prealloc_mode preallocation, const char *format, GError **error)
 {
-    if (is_device(endpoint))
-        return resize_device(endpoint, size_bytes, format, error);
     uint64_t old = endpoint_size(endpoint);
     int err = 0;
     if (size_bytes > G_MAXINT64)
@@ -140,9 +138,34 @@ gboolean create_file_resize(struct endpoint *endpoint, uint64_t size_bytes,
         err = write_zeros(endpoint, old, size_bytes - old);
         if (err)
             return fail(error, format, "Could not write zeros for preallocation", err);
-        if (endpoint_flush(endpoint) != 0)
-            return fail(error, format, "Could not flush file to disk", EIO);
+        err = endpoint_flush(endpoint);
+        if (err)
+            return fail(error, format, "Could not flush file to disk", err);
     }
     err = endpoint_truncate(endpoint, size_bytes);
     return err == 0 || fail(error, format, "Could not resize file", err);
+}
+
+gboolean create_file_resize(struct endpoint *endpoint, uint64_t size_bytes,
+                            enum prealloc_mode preallocation, const char *format, GError **error)
+{
+    return is_device(endpoint) ? resize_device(endpoint, size_bytes, format, error)
+                               : set_size(endpoint, size_bytes, preallocation, format, error);
+}
+
+gboolean create_file_set_size(struct endpoint *endpoint, uint64_t size_bytes,
+                              enum prealloc_mode preallocation, GError **error)
+{
+    if (!is_device(endpoint))
+        return set_size(endpoint, size_bytes, preallocation, NULL, error);
+    if (preallocation != PREALLOC_OFF) {
+        static const char *const words[] = {"off", "metadata", "falloc", "full"};
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Unsupported preallocation mode: %s",
+                    words[preallocation]);
+        return FALSE;
+    }
+    if (size_bytes <= endpoint_size(endpoint))
+        return TRUE;
+    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Cannot grow device files");
+    return FALSE;
 }

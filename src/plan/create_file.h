@@ -31,6 +31,13 @@ struct endpoint *create_file_open(const char *name, gboolean device,
 gboolean create_file_resize(struct endpoint *endpoint, uint64_t size_bytes,
                             enum prealloc_mode preallocation, const char *format, GError **error);
 
+/*
+ * The same for a file that is in use as a raw image: nothing of it is cleared, and EFBIG has its
+ * own sentence.
+ */
+gboolean create_file_set_size(struct endpoint *endpoint, uint64_t size_bytes,
+                              enum prealloc_mode preallocation, GError **error);
+
 /* The path behind a plain name or one with a file: or host_device: prefix. */
 const char *create_file_path(const char *name);
 

@@ -16,6 +16,7 @@
 #include "src/io/locks.h"
 #include "src/plan/apply.h"
 #include "src/plan/create_file.h"
+#include "src/plan/qcow2_options.h"
 #include "src/wire/decode.h"
 
 #define IMAGE_BLOB 0u
@@ -77,30 +78,6 @@ static gboolean create_raw(const char *filename, gboolean device, const struct c
 
 /* ---- qcow2 ---- */
 
-static ProtobufCBinaryData bytes_of(const char *text)
-{
-    return (ProtobufCBinaryData){.len = text != NULL ? strlen(text) : 0, .data = (uint8_t *)text};
-}
-
-static void fill_options(const struct create_qcow2 *from, Abi__Qcow2CreateOptions *to)
-{
-    abi__qcow2_create_options__init(to);
-    to->version = from->version;
-    to->cluster_size = from->cluster_size_bytes;
-    to->refcount_bits = (uint32_t)MIN(from->refcount_bits, G_MAXUINT32);
-    to->lazy_refcounts = from->lazy_refcounts;
-    to->extended_l2 = from->extended_l2;
-    to->compression_type = from->compression == QCOW2_ZSTD;
-    to->preallocation = (Abi__Preallocation)from->preallocation;
-    to->has_backing = from->backing_file != NULL;
-    to->backing_file = bytes_of(from->backing_file);
-    to->backing_format = bytes_of(from->backing_fmt);
-    to->has_data_file = from->data_file != NULL;
-    to->data_file = bytes_of(from->data_file);
-    to->data_file_raw = from->data_file_raw;
-    to->keep_data_file = from->keep_data_file;
-}
-
 /* The cell gives the code alone: both names are ours. */
 static void set_backing_error(const struct create_qcow2 *options, GError **error)
 {
@@ -124,7 +101,7 @@ static gboolean plan_qcow2(struct cell *cell, const struct create_qcow2 *options
     ProtobufCMessage *reply = NULL;
     GError *refused = NULL;
 
-    fill_options(options, &qcow2);
+    qcow2_options_fill(options, &qcow2);
     request.format = (char *)"qcow2";
     request.size = options->size_bytes;
     request.blob = IMAGE_BLOB;

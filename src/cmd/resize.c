@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `resize`: another virtual size. A raw image is its file; a qcow2 image is changed by a plan of
+ * the cell that has it open.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "compat/exit_status.h"
+#include "compat/wording.h"
+#include "guest/abi/plan.pb-c.h"
+#include "src/cmd/cmd.h"
+#include "src/graph/graph.h"
+#include "src/plan/apply.h"
+#include "src/plan/create_file.h"
+#include "src/wire/decode.h"
+
+#define BLOBS_MAX 16u
+
+/* Room beyond the disk for tables: the most they can take, far beyond what they should. */
+#define TABLES_LIMIT(size) ((size) / 8 + ((uint64_t)1 << 30))
+
+/* Arithmetic of the old size and the operand, signed as stock's; FALSE unless positive. */
+static gboolean find_size(const struct options *opt, uint64_t old_bytes, uint64_t *out_bytes)
+{
+    uint64_t size = opt->size_bytes;
+
+    if (opt->sign == RESIZE_GROW)
+        size = old_bytes + size;
+    else if (opt->sign == RESIZE_SHRINK)
+        size = old_bytes - size;
+    *out_bytes = size;
+    return (int64_t)size > 0;
+}
+
+/* What stock asks before it touches the image. */
+static gboolean check_size(const struct options *opt, uint64_t old_bytes, uint64_t new_bytes)
+{
+    if (new_bytes <= old_bytes && opt->preallocation != PREALLOC_OFF) {
+        report_error("Preallocation can only be used for growing images");
+        return FALSE;
+    }
+    if (new_bytes < old_bytes && !opt->shrink) {
+        wording_report_shrink();
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean resize_raw(struct image *image, const struct options *opt, uint64_t size_bytes,
+                           GError **error)
+{
+    if (opt->preallocation == PREALLOC_METADATA) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                            "Unsupported preallocation mode: metadata");
+        return FALSE;
+    }
+    if (apply_explains()) {
+        fprintf(stderr, "plan: file size %" G_GUINT64_FORMAT "\n", size_bytes);
+        return TRUE;
+    }
+    return create_file_set_size(image_endpoint(image), size_bytes, opt->preallocation, error);
+}
+
+/* The endpoints of the image itself: those of its backing files are not writable. */
+static unsigned find_targets(struct image *image, uint64_t limit_bytes, struct apply_target *out)
+{
+    unsigned nr = 0;
+
+    for (uint32_t blob = 0; nr < BLOBS_MAX; blob++) {
+        struct endpoint *endpoint = image_blob(image, blob);
+
+        if (endpoint == NULL)
+            break;
+        if (endpoint_writable(endpoint))
+            out[nr++] = (struct apply_target){
+                .blob = blob,
+                .endpoint = endpoint,
+                .limit_bytes = MIN(limit_bytes + endpoint_size(endpoint), G_MAXINT64),
+            };
+    }
+    return nr;
+}
+
+static gboolean start_plan(struct image *image, const struct options *opt, uint64_t size_bytes,
+                           GError **error)
+{
+    Abi__ResizeRequest request = ABI__RESIZE_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+
+    request.node = image_node(image);
+    request.size = size_bytes;
+    request.preallocation = (Abi__Preallocation)opt->preallocation;
+    request.shrink = opt->shrink;
+    if (!cell_call(image_cell(image), CELL_METHOD_RESIZE, &request.base, NULL, 0, 0,
+                   &abi__plan_reply__descriptor, &reply, error))
+        return FALSE;
+    gboolean ok = wire_check_error(((Abi__PlanReply *)reply)->error, image_filename(image), error);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return ok;
+}
+
+static gboolean resize_planned(struct image *image, const struct options *opt, uint64_t size_bytes,
+                               GError **error)
+{
+    struct apply_target targets[BLOBS_MAX];
+    uint64_t limit = MIN(size_bytes, G_MAXINT64 / 4);
+    unsigned nr_targets = find_targets(image, limit + TABLES_LIMIT(limit), targets);
+
+    if (!start_plan(image, opt, size_bytes, error) ||
+        !apply_plan(image_cell(image), targets, nr_targets, NULL, NULL, error))
+        return FALSE;
+    for (unsigned i = 0; i < nr_targets && !apply_explains(); i++) {
+        int err = endpoint_flush(targets[i].endpoint);
+
+        if (err != 0) {
+            g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not flush '%s': %s",
+                        endpoint_path(targets[i].endpoint), g_strerror(err));
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static struct image *open_image(const struct invocation *inv)
+{
+    const struct options *opt = &inv->opt;
+    struct image_open_options options = {
+        .filename = g_ptr_array_index(inv->operands, 0),
+        .image_opts = opt->image_opts,
+        .format = opt->format,
+        .read_write = TRUE,
+        .cache = CACHE_WRITEBACK,
+    };
+    g_autoptr(GError) error = NULL;
+    struct image *image = image_open(&options, &error);
+
+    if (image == NULL) {
+        wording_prefix_open(&error, options.filename);
+        report_gerror(error);
+    }
+    return image;
+}
+
+int cmd_resize(const struct invocation *inv)
+{
+    const struct options *opt = &inv->opt;
+    g_autoptr(Image) image = open_image(inv);
+    g_autoptr(GError) error = NULL;
+    uint64_t size_bytes;
+    gboolean ok;
+
+    if (image == NULL)
+        return EXIT_STATUS_ERROR;
+    if (!find_size(opt, image_virtual_size(image), &size_bytes)) {
+        report_error("New image size must be positive");
+        return EXIT_STATUS_ERROR;
+    }
+    if (!check_size(opt, image_virtual_size(image), size_bytes))
+        return EXIT_STATUS_ERROR;
+    if (strcmp(image_format(image), "raw") == 0)
+        ok = resize_raw(image, opt, size_bytes, &error);
+    else
+        ok = resize_planned(image, opt, size_bytes, &error);
+    if (!ok) {
+        report_gerror(error);
+        return EXIT_STATUS_ERROR;
+    }
+    if (!opt->quiet && !apply_explains())
+        puts("Image resized.");
+    return EXIT_STATUS_OK;
+}
