@@ -9,7 +9,7 @@
 #include "guest/lib/checked.h"
 
 #define CLUSTERS_MAX INT32_MAX
-#define WORK_MIN     (1ull << 32)
+#define WORK_MIN     (1ull << 29)
 
 /* Version 3 demands this much extra data of a snapshot. */
 #define SNAPSHOT_EXTRA_V3 16u

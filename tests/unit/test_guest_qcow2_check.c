@@ -259,8 +259,7 @@ int main(int argc, char **argv)
     g_test_add_func("/guest/qcow2/check/sub-byte", test_sub_byte);
     g_test_add_func("/guest/qcow2/check/overflow", test_overflow);
     g_test_add_func("/guest/qcow2/check/snapshot-table", test_snapshot_table);
-    if (g_test_slow())
-        g_test_add_func("/guest/qcow2/check/work-is-bounded", test_work_is_bounded);
+    g_test_add_func("/guest/qcow2/check/work-is-bounded", test_work_is_bounded);
     g_test_add_func("/guest/qcow2/check/counts", test_counts);
     return g_test_run();
 }
