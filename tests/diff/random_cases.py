@@ -65,14 +65,14 @@ def layer(r, name, below):
 
 
 def case(r):
-    below = None
+    backing, below = None, None
     top = r.randint(0, 2)
     lines = []
     for number in range(top + 1):
         name = "a.img" if number == top else "base%d.img" % number
         *more, kind = layer(r, name, below)
         lines += more
-        below = (name, kind)
+        backing, below = below, (name, kind)
     options = ",".join(shape(r))
     yield "with"
     yield from ("  " + line for line in lines)
@@ -85,7 +85,7 @@ def case(r):
     yield "  > measure -O qcow2 -o %s a.img" % options
     if top:
         yield "  > compare a.img base0.img"
-        yield "  > convert -O qcow2 -B base0.img -F %s a.img o" % ("qcow2" if "base0.img" in lines[0] and "qcow2" in lines[0] else "raw")
+        yield "  > convert -O qcow2 -B %s -F %s a.img o" % backing
 
 
 def main():
