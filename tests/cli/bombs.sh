@@ -20,14 +20,14 @@ sys.exit(not (len(data) == 1 << 20 and len(set(third)) == 1 and third[0] in b"\0
 cases() {
     for image in $images; do
         fab $image a.qcow2
-        run_any prlimit --as=1073741824 --cpu=3 "$QEMU_IMG" convert -O raw a.qcow2 o.raw
+        limited 3 convert -O raw a.qcow2 o.raw
         { exits 0 && begins_right; } || { exits 1 && says '^qemu-img: error while reading at byte 131072: '; }
         ok "[$INSTAR_SANDBOX] $image: convert"
         rm -f o.raw
-        run_any prlimit --as=1073741824 --cpu=3 "$QEMU_IMG" compare a.qcow2 a.qcow2
+        limited 3 compare a.qcow2 a.qcow2
         exits 0 || { exits 4 && says '^qemu-img: Error while reading offset 131072 '; }
         ok "[$INSTAR_SANDBOX] $image: compare"
-        run_any prlimit --as=1073741824 --cpu=3 "$QEMU_IMG" info a.qcow2
+        limited 3 info a.qcow2
         exits 0
         ok "[$INSTAR_SANDBOX] $image: info unpacks nothing"
     done

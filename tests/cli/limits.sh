@@ -6,10 +6,6 @@ requires prlimit
 requires_stock
 plan $((12 * $(nr_sandboxes)))
 
-limited() {
-    run_any prlimit --as=1073741824 --cpu=2 "$QEMU_IMG" "$@"
-}
-
 mixed src.raw 16M
 "$stock" convert -O qcow2 src.raw a.qcow2
 "$stock" convert -c -O qcow2 src.raw c.qcow2
@@ -18,36 +14,36 @@ mixed src.raw 16M
 "$stock" create -q -f qcow2 huge.qcow2 64T
 
 cases() {
-    limited info a.qcow2
+    limited 2 info a.qcow2
     exits 0 && prints '^file format: qcow2$'
     ok "[$INSTAR_SANDBOX] info"
-    limited info --backing-chain --output=json top.qcow2
+    limited 2 info --backing-chain --output=json top.qcow2
     exits 0 && prints '"backing-filename": "a.qcow2"'
     ok "[$INSTAR_SANDBOX] info of a chain"
-    limited info huge.qcow2
+    limited 2 info huge.qcow2
     exits 0
     ok "[$INSTAR_SANDBOX] info of 64 TiB"
-    limited check a.qcow2
+    limited 2 check a.qcow2
     exits 0
     ok "[$INSTAR_SANDBOX] check"
-    limited map --output=json top.qcow2
+    limited 2 map --output=json top.qcow2
     exits 0
     ok "[$INSTAR_SANDBOX] map"
-    limited compare src.raw top.qcow2
+    limited 2 compare src.raw top.qcow2
     exits 0 && prints '^Images are identical.$'
     ok "[$INSTAR_SANDBOX] compare"
     for source in a.qcow2 c.qcow2 z.qcow2; do
-        limited convert -O raw $source o.raw
+        limited 2 convert -O raw $source o.raw
         exits 0 && cmp -s src.raw o.raw
         ok "[$INSTAR_SANDBOX] convert $source to raw"
     done
-    limited convert -c -O qcow2 src.raw o.qcow2
+    limited 2 convert -c -O qcow2 src.raw o.qcow2
     exits 0 && "$stock" compare -q src.raw o.qcow2
     ok "[$INSTAR_SANDBOX] convert -c to qcow2"
-    limited convert -W -m 16 -O qcow2 -o cluster_size=2M src.raw o.qcow2
+    limited 2 convert -W -m 16 -O qcow2 -o cluster_size=2M src.raw o.qcow2
     exits 0 && "$stock" compare -q src.raw o.qcow2
     ok "[$INSTAR_SANDBOX] convert with 16 workers and clusters of 2 MiB"
-    limited create -f qcow2 -o preallocation=metadata new.qcow2 4G
+    limited 2 create -f qcow2 -o preallocation=metadata new.qcow2 4G
     exits 0 && "$stock" check -q new.qcow2
     ok "[$INSTAR_SANDBOX] create with preallocated metadata"
 }

@@ -96,6 +96,18 @@ run_any() {
     code=$?
 }
 
+# limited SECONDS ARG...: the program under test with what orchestrators allow
+# it: 1 GiB of address space (a sanitized build needs more) and some processor.
+limited() {
+    test_seconds=$1
+    shift
+    if [ -n "${INSTAR_TEST_SANITIZED:-}" ]; then
+        run "$@"
+        return
+    fi
+    run_any prlimit --as=1073741824 --cpu="$test_seconds" "$QEMU_IMG" "$@"
+}
+
 exits() {
     [ "$code" = "$1" ]
 }
