@@ -52,10 +52,18 @@ static gboolean aligned(uint64_t value, uint32_t alignment)
     return (value & (alignment - 1)) == 0;
 }
 
+static size_t bounce_size(size_t len)
+{
+    size_t rounded = (MIN(len, BOUNCE_BYTES) + MEMORY_ALIGNMENT - 1) & ~(MEMORY_ALIGNMENT - 1);
+
+    return MAX(rounded, MEMORY_ALIGNMENT);
+}
+
 static int read_bounced(struct endpoint *endpoint, uint64_t offset, uint8_t *buf, size_t len)
 {
     uint64_t mask = endpoint->alignment - 1;
-    uint8_t *bounce = aligned_alloc(MEMORY_ALIGNMENT, BOUNCE_BYTES);
+    size_t bounce_bytes = bounce_size(len + 2 * endpoint->alignment);
+    uint8_t *bounce = aligned_alloc(MEMORY_ALIGNMENT, bounce_bytes);
     int err = 0;
 
     if (bounce == NULL) {
@@ -64,7 +72,7 @@ static int read_bounced(struct endpoint *endpoint, uint64_t offset, uint8_t *buf
     while (len > 0 && err == 0) {
         uint64_t start = offset & ~mask;
         size_t skip = (size_t)(offset - start);
-        size_t take = MIN(len, BOUNCE_BYTES - skip);
+        size_t take = MIN(len, bounce_bytes - skip);
         size_t span = (skip + take + mask) & ~(size_t)mask;
         size_t got = 0;
 
@@ -156,7 +164,8 @@ static int write_bounced(struct endpoint *endpoint, uint64_t offset, const struc
                          size_t len)
 {
     uint64_t mask = endpoint->alignment - 1;
-    uint8_t *bounce = aligned_alloc(MEMORY_ALIGNMENT, BOUNCE_BYTES);
+    size_t bounce_bytes = bounce_size(len);
+    uint8_t *bounce = aligned_alloc(MEMORY_ALIGNMENT, bounce_bytes);
     struct iov_cursor cursor = {iov, 0};
     int err = 0;
 
@@ -165,7 +174,7 @@ static int write_bounced(struct endpoint *endpoint, uint64_t offset, const struc
     }
     while (len > 0 && err == 0) {
         gboolean direct = (offset & mask) == 0 && len > mask;
-        size_t take = direct ? MIN(len & ~(size_t)mask, BOUNCE_BYTES)
+        size_t take = direct ? MIN(len & ~(size_t)mask, bounce_bytes)
                              : MIN(len, (size_t)(mask + 1 - (offset & mask)));
         struct iovec piece = {.iov_base = bounce, .iov_len = take};
 

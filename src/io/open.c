@@ -113,7 +113,8 @@ static gboolean pick_kind(const struct open_request *request, const struct stat 
 
     if (S_ISREG(st->st_mode)) {
         *out = &file_ops;
-    } else if (S_ISBLK(st->st_mode) || S_ISCHR(st->st_mode)) {
+    } else if (S_ISBLK(st->st_mode) ||
+               (S_ISCHR(st->st_mode) && (request->flags & ENDPOINT_FROM_IMAGE) == 0)) {
         *out = &host_device_ops;
     } else {
         *out = NULL;

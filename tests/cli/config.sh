@@ -13,7 +13,7 @@ $stock create -q -f qcow2 -b b.raw -F raw a.qcow2
 # configured TEXT: the user's file holds that.
 configured() {
     mkdir -p home/.config/instar
-    printf "$1" >home/.config/instar/instar.conf
+    printf '%b' "$1" >home/.config/instar/instar.conf
 }
 
 run map a.qcow2

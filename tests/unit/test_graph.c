@@ -245,6 +245,7 @@ static void test_locks(void)
         g_autoptr(Image) first = open_ok(&reading);
         g_autoptr(Image) second = open_ok(&reading);
 
+        g_assert_true(first != second);
         assert_refused(&writing, "Failed to get \"write\" lock\n"
                                  "Is another process using the image [locked]?");
     }
