@@ -10,12 +10,10 @@
 #include "compat/wording.h"
 #include "guest/abi/info.pb-c.h"
 #include "src/cmd/convert.h"
+#include "src/copy/target_image.h"
 #include "src/plan/apply.h"
 #include "src/plan/create_image.h"
 #include "src/wire/decode.h"
-
-#define SECTOR    512u
-#define BLOBS_MAX 16u
 
 void convert_target_clear(struct convert_target *target)
 {
@@ -74,29 +72,6 @@ static gboolean create_target(struct create_opts *opts, const char *name, uint64
     return FALSE;
 }
 
-static gboolean is_raw(struct image *image)
-{
-    return image_cell(image) == NULL;
-}
-
-/* The endpoints of the image itself that may be written: not those of its backing files. */
-static unsigned writable_blobs(struct image *image, struct apply_target *out)
-{
-    unsigned nr = 0;
-
-    for (uint32_t blob = 0; nr < BLOBS_MAX; blob++) {
-        struct endpoint *endpoint = image_blob(image, blob);
-
-        if (endpoint == NULL) {
-            break;
-        }
-        if (endpoint_writable(endpoint)) {
-            out[nr++] = (struct apply_target){.blob = blob, .endpoint = endpoint};
-        }
-    }
-    return nr;
-}
-
 /* Which compression the image was made for. */
 static gboolean find_codec(struct convert_target *out, GError **error)
 {
@@ -122,37 +97,20 @@ static gboolean find_codec(struct convert_target *out, GError **error)
     return ok;
 }
 
-static gboolean open_writer(const struct options *opt, struct convert_target *out, GError **error)
+static gboolean open_target(const struct options *opt, struct convert_target *out, GError **error)
 {
-    struct apply_target blobs[BLOBS_MAX];
-    struct target_writer_options options = {
-        .cell = image_cell(out->image),
-        .node = image_node(out->image),
-        .size_bytes = image_virtual_size(out->image),
-        .fresh = !opt->no_create,
-        .compressed = opt->compress,
-        .reads_zero = opt->target_is_zero,
-        .blobs = blobs,
-        .nr_blobs = writable_blobs(out->image, blobs),
-    };
-
-    out->target = target_new_writer(&options, error);
+    out->target =
+        target_new_image(out->image,
+                         &(struct target_image_options){.fresh = !opt->no_create,
+                                                        .compressed = opt->compress,
+                                                        .reads_zero = opt->target_is_zero},
+                         error);
     if (out->target == NULL) {
         return FALSE;
     }
     out->refuses_compression =
         opt->compress && target_shape(out->target)->data != image_endpoint(out->image);
     return !opt->compress || find_codec(out, error);
-}
-
-/* A file that was just made reads as zeros; a device holds what it held before. */
-static void open_raw(const struct options *opt, struct convert_target *out)
-{
-    struct endpoint *endpoint = image_endpoint(out->image);
-    gboolean fresh = !opt->no_create && strcmp(endpoint_protocol(endpoint), "file") == 0;
-
-    out->target =
-        target_new_raw(endpoint, image_virtual_size(out->image), fresh || opt->target_is_zero);
 }
 
 static gboolean open_image(const struct options *opt, struct cache_mode cache,
@@ -215,9 +173,5 @@ gboolean convert_open_target(const struct invocation *inv, struct create_opts *o
     if (!open_image(opt, cache, out) || !check_existing(opt, size_bytes, out)) {
         return FALSE;
     }
-    if (is_raw(out->image)) {
-        open_raw(opt, out);
-        return TRUE;
-    }
-    return open_writer(opt, out, &error) || fail(error);
+    return open_target(opt, out, &error) || fail(error);
 }
