@@ -27,6 +27,7 @@ typedef int (*verb_fn)(const struct invocation *inv);
 #pragma weak cmd_compare
 #pragma weak cmd_convert
 #pragma weak cmd_create
+#pragma weak cmd_dd
 #pragma weak cmd_measure
 #pragma weak cmd_resize
 
@@ -41,6 +42,8 @@ static verb_fn find_verb(enum verb verb)
         return cmd_convert;
     case VERB_CREATE:
         return cmd_create;
+    case VERB_DD:
+        return cmd_dd;
     case VERB_INFO:
         return cmd_info;
     case VERB_MAP:

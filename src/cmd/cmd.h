@@ -12,6 +12,7 @@ int cmd_check(const struct invocation *inv);
 int cmd_compare(const struct invocation *inv);
 int cmd_convert(const struct invocation *inv);
 int cmd_create(const struct invocation *inv);
+int cmd_dd(const struct invocation *inv);
 int cmd_info(const struct invocation *inv);
 int cmd_map(const struct invocation *inv);
 int cmd_measure(const struct invocation *inv);
