@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Crash points: whatever part of a plan's writes has reached the disk, the image is valid.
+ *
+ * A case is a row: how to make the image, and who changes it. The changes are recorded as steps;
+ * then every prefix of them is carried out on a copy in memory, and between two steps a torn one
+ * (part of its sectors), and between two barriers random subsets of the steps, as a disk with a
+ * write cache would leave them. Each result must pass our checker without corruption (leaked
+ * clusters are allowed), and every sector of the virtual disk must hold what it held before or what
+ * it holds at the end. Some results, evenly spread, are given to stock's check as well.
+ *
+ * A later planner adds a row to `cases`, and if need be a function that produces its plan.
+ */
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "guest/abi/check.pb-c.h"
+#include "guest/formats/qcow2_writer.h"
+#include "guest/plan/chain_read.h"
+#include "guest/plan/create.h"
+#include "guest/plan/resize.h"
+#include "tests/crash/bench.h"
+
+#define K      1024ull
+#define M      (K * K)
+#define SECTOR 512u
+
+#define STOCK_CHECKS   8  /* results of one case that stock looks at */
+#define TORN_PER_STEP  3  /* torn states of a step of several sectors */
+#define SUBSETS        40 /* random subsets of one case's stages */
+#define DISK_BYTES_MAX (8 * M)
+
+struct crash_case {
+    const char *name;
+    const char *options; /* stock's -o; NULL: the image does not exist before */
+    const char *prepare; /* shell, after creation */
+    uint64_t size;       /* virtual, before */
+    uint64_t backing_size;
+    /* Changes the opened image, appending every step to the log, and carries them out. */
+    void (*change)(struct bench *b, const struct crash_case *c, GArray *log);
+    uint64_t new_size;
+    Abi__Preallocation preallocation;
+};
+
+/* ---- who changes ---- */
+
+static void log_plan(struct bench *b, struct plan *plan, GArray *log)
+{
+    for (gboolean done = FALSE; !done;) {
+        unsigned from = log->len;
+        done = steps_batch(log, plan, 4);
+        for (unsigned i = from; i < log->len; i++)
+            step_apply(&g_array_index(log, struct step, i), b->fds);
+    }
+}
+
+static void log_write(struct bench *b, GArray *log, uint32_t blob, uint64_t offset,
+                      const uint8_t *bytes, uint64_t len)
+{
+    struct step step = {.kind = STEP_WRITE,
+                        .blob = blob,
+                        .offset = offset,
+                        .length = len,
+                        .bytes = g_memdup2(bytes, len),
+                        .note = CELL_NOTE_DATA};
+    g_array_append_val(log, step);
+    step_apply(&step, b->fds);
+}
+
+static void change_create(struct bench *b, const struct crash_case *c, GArray *log)
+{
+    Abi__Qcow2CreateOptions o = ABI__QCOW2_CREATE_OPTIONS__INIT;
+    Abi__CreateRequest request = ABI__CREATE_REQUEST__INIT;
+    struct guest_err_detail detail;
+    struct plan *plan = NULL;
+    o.version = 3;
+    o.cluster_size = c->name[strlen(c->name) - 1] == 'k' ? 65536 : 512;
+    o.refcount_bits = 16;
+    o.preallocation = c->preallocation;
+    request.format = (char *)"qcow2";
+    request.size = c->new_size;
+    request.blob = BENCH_IMAGE_BLOB;
+    request.data_blob = BENCH_DATA_BLOB;
+    request.qcow2 = &o;
+    g_assert_cmpint(plan_create(&request, &plan, &detail), ==, GUEST_OK);
+    log_plan(b, plan, log);
+}
+
+static void change_resize(struct bench *b, const struct crash_case *c, GArray *log)
+{
+    Abi__ResizeRequest request = ABI__RESIZE_REQUEST__INIT;
+    struct guest_err_detail detail;
+    struct plan *plan = NULL;
+    request.size = c->new_size;
+    request.preallocation = c->preallocation;
+    g_assert_cmpint(plan_resize(b->node, &request, &plan, &detail), ==, GUEST_OK);
+    log_plan(b, plan, log);
+}
+
+/* A copy into an existing image: data, zeros, gaps; reported in order, as a host does. */
+static void change_write(struct bench *b, const struct crash_case *c, GArray *log)
+{
+    struct qcow2_writer_options options = {0};
+    struct qcow2_writer_shape shape;
+    struct qcow2_writer *w = NULL;
+    struct guest_err_detail detail;
+    g_autofree uint8_t *bytes = g_malloc(c->size);
+    memset(bytes, 0xd7, c->size);
+    g_assert_cmpint(qcow2_writer_open(b->node, &options, &w, &shape, &detail), ==, GUEST_OK);
+    uint64_t run_bytes = MAX(shape.unit * 3, 48 * K);
+    int turn = 0;
+    for (uint64_t at = 0; at < c->size; at += run_bytes, turn++) {
+        struct cell_place run = {
+            .start = at,
+            .length = MIN(run_bytes, c->size - at),
+            .kind = turn % 3 == 1 ? CELL_PLACE_ZERO : CELL_PLACE_DATA,
+        };
+        struct cell_place out[1024];
+        uint32_t nr = 0;
+        if (turn % 4 == 3)
+            continue;
+        g_assert_cmpint(qcow2_writer_place(w, &run, 1, out, 1024, &nr, &detail), ==, GUEST_OK);
+        if (qcow2_writer_wants_plan(w))
+            log_plan(b, qcow2_writer_plan(w), log);
+        for (uint32_t i = 0; i < nr && run.kind == CELL_PLACE_DATA; i++)
+            log_write(b, log, out[i].blob, out[i].offset, bytes, out[i].length);
+        g_assert_cmpint(qcow2_writer_commit(w, out, nr, &detail), ==, GUEST_OK);
+        /* The tables leave now and then, as with a small cache. */
+        if (turn % 5 == 4 || qcow2_writer_wants_plan(w))
+            log_plan(b, qcow2_writer_plan(w), log);
+    }
+    log_plan(b, qcow2_writer_finish(w, 0), log);
+    qcow2_writer_free(w);
+}
+
+/* ---- files in memory ---- */
+
+struct disk {
+    GByteArray *file[2];
+};
+
+static void disk_resize(GByteArray *file, uint64_t len)
+{
+    guint old = file->len;
+    g_byte_array_set_size(file, (guint)len);
+    if (file->len > old)
+        memset(file->data + old, 0, file->len - old);
+}
+
+static void disk_step(struct disk *disk, const struct step *step, uint64_t from, uint64_t to)
+{
+    if (step->kind == STEP_BARRIER)
+        return;
+    GByteArray *file = disk->file[step->blob];
+    if (step->kind == STEP_TRUNCATE) {
+        disk_resize(file, step->offset);
+        return;
+    }
+    if (step->offset + to > file->len)
+        disk_resize(file, step->offset + to);
+    if (step->kind == STEP_ZERO)
+        memset(file->data + step->offset + from, 0, to - from);
+    else
+        memcpy(file->data + step->offset + from, step->bytes + from, to - from);
+}
+
+static void disk_copy(struct disk *to, const struct disk *from)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        g_byte_array_set_size(to->file[i], 0);
+        g_byte_array_append(to->file[i], from->file[i]->data, from->file[i]->len);
+    }
+}
+
+static void disk_new(struct disk *disk)
+{
+    disk->file[0] = g_byte_array_new();
+    disk->file[1] = g_byte_array_new();
+}
+
+static void disk_free(struct disk *disk)
+{
+    g_byte_array_unref(disk->file[0]);
+    g_byte_array_unref(disk->file[1]);
+}
+
+static void disk_load(struct disk *disk, const struct bench *b)
+{
+    const char *const paths[2] = {b->image, b->data};
+    for (unsigned i = 0; i < 2; i++) {
+        g_autofree char *bytes = NULL;
+        gsize len = 0;
+        g_assert_true(g_file_get_contents(paths[i], &bytes, &len, NULL));
+        g_byte_array_append(disk->file[i], (guint8 *)bytes, (guint)len);
+    }
+}
+
+/* ---- judging ---- */
+
+struct trial {
+    struct bench bench;
+    const struct crash_case *c;
+    GArray *steps;
+    GByteArray *backing;
+    uint8_t *old_content, *new_content;
+    uint64_t old_len, new_len;
+    unsigned judged, stock_every;
+    char *where; /* of the state being judged, for messages */
+};
+
+static void ignore_finding(struct finding_sink *sink, const struct cell_finding *finding)
+{
+    (void)sink;
+    (void)finding;
+}
+
+static struct node *open_bytes(const uint8_t *bytes, uint64_t len, uint32_t blob,
+                               const char *format, gboolean for_check)
+{
+    Abi__OpenRequest request = ABI__OPEN_REQUEST__INIT;
+    struct guest_err_detail detail;
+    struct node *node = NULL;
+    request.format = (char *)format;
+    request.for_check = for_check;
+    struct source *src = source_new_buffer(blob, bytes, len);
+    if (node_open(src, &request, &node, &detail) == GUEST_OK)
+        return node;
+    source_free(src);
+    return NULL;
+}
+
+static void fail_state(const struct trial *t, const char *what)
+{
+    g_test_message("%s: %s", t->where, what);
+    g_test_fail();
+}
+
+static void judge_check(struct trial *t, const struct disk *disk)
+{
+    struct node *node = open_bytes(disk->file[0]->data, disk->file[0]->len, 0, "qcow2", TRUE);
+    Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
+    Abi__CheckReply reply = ABI__CHECK_REPLY__INIT;
+    struct finding_sink sink = {.add = ignore_finding};
+    struct guest_err_detail detail;
+    if (node == NULL) {
+        fail_state(t, "does not open for a check");
+        return;
+    }
+    if (node->driver->check(node, &request, &sink, &reply, &detail) != GUEST_OK ||
+        reply.corruptions != 0 || reply.check_errors != 0)
+        fail_state(t, "is corrupt");
+    node_free(node);
+}
+
+/* Every sector holds what it held before, or what it holds at the end. */
+static void judge_content(struct trial *t, const struct disk *disk)
+{
+    struct node *node = open_bytes(disk->file[0]->data, disk->file[0]->len, 0, "qcow2", FALSE);
+    struct node *data = NULL, *base = NULL;
+    struct guest_err_detail detail;
+    if (node == NULL) {
+        fail_state(t, "does not open");
+        return;
+    }
+    if (node->nr_refs && node->refs[0]->role == ABI__ROLE__ROLE_DATA_FILE)
+        node->data_file = data =
+            open_bytes(disk->file[1]->data, disk->file[1]->len, 1, "raw", FALSE);
+    if (t->backing->len)
+        node->backing = base = open_bytes(t->backing->data, t->backing->len, 2, "raw", FALSE);
+    uint64_t len = node->virtual_size;
+    if (len != t->old_len && len != t->new_len)
+        fail_state(t, "has neither the old nor the new size");
+    g_autofree uint8_t *now = g_malloc(len + 1);
+    if (chain_read(node, 0, len, now, &detail) != GUEST_OK)
+        fail_state(t, "cannot be read");
+    for (uint64_t at = 0; at < len; at += SECTOR) {
+        static const uint8_t zeros[SECTOR];
+        const uint8_t *was = at < t->old_len ? t->old_content + at : zeros;
+        const uint8_t *will = at < t->new_len ? t->new_content + at : zeros;
+        if (memcmp(now + at, was, SECTOR) != 0 && memcmp(now + at, will, SECTOR) != 0) {
+            g_autofree char *what = g_strdup_printf("wrong content at %" G_GUINT64_FORMAT, at);
+            fail_state(t, what);
+            break;
+        }
+    }
+    node_free(node);
+    node_free(data);
+    node_free(base);
+}
+
+static void judge_stock(struct trial *t, const struct disk *disk)
+{
+    g_autofree char *path = g_build_filename(t->bench.dir, "state", NULL);
+    g_assert_true(g_file_set_contents(path, (char *)disk->file[0]->data, disk->file[0]->len, NULL));
+    int status = bench_status(&t->bench, "qemu-img check -q -f qcow2 state");
+    if (status != 0 && status != 3)
+        fail_state(t, "is corrupt, says stock");
+}
+
+/* Before a new image has its first sector, it is no image. */
+static gboolean is_no_image(const struct trial *t, const struct disk *disk)
+{
+    static const uint8_t magic[4] = {'Q', 'F', 'I', 0xfb};
+    return t->c->options == NULL &&
+           (disk->file[0]->len < 4 || memcmp(disk->file[0]->data, magic, 4) != 0);
+}
+
+static void judge(struct trial *t, const struct disk *disk, const char *format, unsigned step,
+                  unsigned more)
+{
+    if (g_test_failed() || is_no_image(t, disk))
+        return;
+    g_free(t->where);
+    t->where = g_strdup_printf(format, step, more);
+    judge_check(t, disk);
+    judge_content(t, disk);
+    if (t->judged++ % t->stock_every == 0)
+        judge_stock(t, disk);
+}
+
+/* ---- states ---- */
+
+static const struct step *step_at(const struct trial *t, unsigned i)
+{
+    return &g_array_index(t->steps, struct step, i);
+}
+
+static void judge_torn(struct trial *t, const struct disk *before, unsigned i)
+{
+    const struct step *step = step_at(t, i);
+    uint64_t sectors = step->length / SECTOR;
+    struct disk torn;
+    if ((step->kind != STEP_WRITE && step->kind != STEP_ZERO) || sectors < 2)
+        return;
+    disk_new(&torn);
+    for (unsigned k = 1; k <= TORN_PER_STEP && k < sectors; k++) {
+        uint64_t cut = k * sectors / (TORN_PER_STEP + 1) * SECTOR;
+        if (cut == 0 || cut >= step->length)
+            continue;
+        disk_copy(&torn, before);
+        disk_step(&torn, step, 0, cut);
+        judge(t, &torn, "step %u, torn %u", i, k);
+        disk_copy(&torn, before);
+        disk_step(&torn, step, cut, step->length);
+        judge(t, &torn, "step %u, torn from behind %u", i, k);
+    }
+    disk_free(&torn);
+}
+
+static void judge_prefixes(struct trial *t, const struct disk *start)
+{
+    struct disk disk;
+    disk_new(&disk);
+    disk_copy(&disk, start);
+    judge(t, &disk, "before step %u%.0u", 0, 0);
+    for (unsigned i = 0; i < t->steps->len && !g_test_failed(); i++) {
+        judge_torn(t, &disk, i);
+        disk_step(&disk, step_at(t, i), 0, step_at(t, i)->length);
+        if (step_at(t, i)->kind != STEP_BARRIER)
+            judge(t, &disk, "after step %u%.0u", i, 0);
+    }
+    disk_free(&disk);
+}
+
+/* One stage, any of whose writes may have been carried out, in any order. Sizes come first. */
+static void judge_subset(struct trial *t, const struct disk *start, unsigned from, unsigned to,
+                         GRand *rand, unsigned turn)
+{
+    struct disk disk;
+    g_autofree unsigned *order = g_new(unsigned, to - from + 1);
+    unsigned nr = 0;
+    disk_new(&disk);
+    disk_copy(&disk, start);
+    for (unsigned i = 0; i < from; i++)
+        disk_step(&disk, step_at(t, i), 0, step_at(t, i)->length);
+    for (unsigned i = from; i < to; i++) {
+        if (step_at(t, i)->kind == STEP_TRUNCATE && step_at(t, i)->offset > disk.file[0]->len)
+            disk_step(&disk, step_at(t, i), 0, 0);
+        else if (step_at(t, i)->kind != STEP_TRUNCATE && g_rand_boolean(rand))
+            order[nr++] = i;
+    }
+    for (unsigned i = nr; i > 1; i--) {
+        unsigned other = (unsigned)g_rand_int_range(rand, 0, (gint32)i), kept = order[i - 1];
+        order[i - 1] = order[other];
+        order[other] = kept;
+    }
+    /* Writes to the same place keep their order: a disk does that too. */
+    for (unsigned i = 0; i < nr; i++) {
+        for (unsigned k = i + 1; k < nr; k++) {
+            const struct step *a = step_at(t, order[i]), *b = step_at(t, order[k]);
+            if (order[i] > order[k] && a->blob == b->blob && a->offset < b->offset + b->length &&
+                b->offset < a->offset + a->length) {
+                unsigned kept = order[i];
+                order[i] = order[k];
+                order[k] = kept;
+            }
+        }
+    }
+    for (unsigned i = 0; i < nr; i++)
+        disk_step(&disk, step_at(t, order[i]), 0, step_at(t, order[i])->length);
+    judge(t, &disk, "stage at step %u, subset %u", from, turn);
+    disk_free(&disk);
+}
+
+static void judge_subsets(struct trial *t, const struct disk *start)
+{
+    GRand *rand = g_rand_new_with_seed(20);
+    for (unsigned turn = 0; turn < SUBSETS && !g_test_failed(); turn++) {
+        unsigned at = (unsigned)g_rand_int_range(rand, 0, (gint32)t->steps->len);
+        unsigned from = at, to = at;
+        while (from > 0 && step_at(t, from - 1)->kind != STEP_BARRIER)
+            from--;
+        while (to < t->steps->len && step_at(t, to)->kind != STEP_BARRIER)
+            to++;
+        judge_subset(t, start, from, to, rand, turn);
+    }
+    g_rand_free(rand);
+}
+
+/* ---- one case ---- */
+
+static uint8_t *content_now(struct trial *t, uint64_t *out_len)
+{
+    return bench_content(&t->bench, "image", out_len);
+}
+
+static void make_image(struct trial *t)
+{
+    const struct crash_case *c = t->c;
+    struct bench *b = &t->bench;
+    if (c->backing_size) {
+        g_autofree char *path = g_build_filename(b->dir, "base", NULL);
+        g_byte_array_set_size(t->backing, (guint)c->backing_size);
+        memset(t->backing->data, 'B', c->backing_size);
+        g_assert_true(g_file_set_contents(path, (char *)t->backing->data, t->backing->len, NULL));
+    }
+    if (c->options)
+        bench_shell(b, "qemu-img create -q -f qcow2 %s -o '%s' image %" G_GUINT64_FORMAT,
+                    c->backing_size ? "-b base -F raw" : "", c->options, c->size);
+    if (c->prepare)
+        bench_shell(b, "%s", c->prepare);
+    if (c->options)
+        t->old_content = content_now(t, &t->old_len);
+}
+
+static void change_image(struct trial *t)
+{
+    struct bench *b = &t->bench;
+    struct node *base = NULL;
+    int base_fd = -1;
+    bench_open_files(b);
+    if (t->c->options)
+        bench_open_node(b);
+    if (t->c->backing_size) {
+        g_autofree char *path = g_build_filename(b->dir, "base", NULL);
+        b->node->backing = base = bench_open_raw(path, &base_fd);
+    }
+    t->c->change(b, t->c, t->steps);
+    node_free(base);
+    if (base_fd >= 0)
+        close(base_fd);
+    bench_close(b);
+}
+
+static void test_case(gconstpointer row)
+{
+    struct trial t = {.c = row, .steps = steps_new(), .backing = g_byte_array_new()};
+    struct disk start;
+    if (!bench_has_stock())
+        return;
+    bench_init(&t.bench);
+    disk_new(&start);
+    make_image(&t);
+    bench_open_files(&t.bench); /* so that both exist */
+    bench_close(&t.bench);
+    disk_load(&start, &t.bench);
+    change_image(&t);
+    bench_assert_sound(&t.bench, FALSE, t.c->name);
+    t.new_content = content_now(&t, &t.new_len);
+    if (!t.c->options)
+        t.old_len = t.new_len, t.old_content = g_memdup2(t.new_content, t.new_len);
+    t.stock_every = MAX(1, t.steps->len * 2 / STOCK_CHECKS);
+    judge_prefixes(&t, &start);
+    judge_subsets(&t, &start);
+    g_test_message("%u steps, %u states judged", t.steps->len, t.judged);
+    disk_free(&start);
+    g_array_unref(t.steps);
+    g_byte_array_unref(t.backing);
+    g_free(t.old_content);
+    g_free(t.new_content);
+    g_free(t.where);
+    bench_clear(&t.bench);
+}
+
+#define FILL                                                                                       \
+    "qemu-io -c 'write -q -P 1 0 100k' -c 'write -q -z 128k 64k' -c 'write -q -P 2 300k 50k' "     \
+    "image;"
+#define PACK "qemu-io -c 'write -q -c -P 3 192k 64k' -c 'write -q -c -P 4 384k 64k' image;"
+#define SNAP "qemu-img snapshot -c s1 image;"
+
+#define METADATA ABI__PREALLOCATION__PREALLOC_METADATA
+#define FULL     ABI__PREALLOCATION__PREALLOC_FULL
+
+static const struct crash_case cases[] = {
+    {"create-64k", NULL, NULL, 0, 0, change_create, M, 0},
+    {"create-512", NULL, NULL, 0, 0, change_create, 200 * K, METADATA},
+    {"create-full-512", NULL, NULL, 0, 0, change_create, 200 * K, FULL},
+    {"resize", "cluster_size=64k", FILL, 512 * K, 0, change_resize, 3 * M, 0},
+    {"resize-l1-moves", "cluster_size=512", FILL, 512 * K, 0, change_resize, 5 * M, 0},
+    {"resize-reftable-moves", "cluster_size=512,refcount_bits=64", FILL, 512 * K, 0, change_resize,
+     3 * M, METADATA},
+    {"resize-metadata", "cluster_size=4k", FILL, 511 * K, 0, change_resize, 3 * M, METADATA},
+    {"resize-full", "cluster_size=4k", FILL, 511 * K, 0, change_resize, 2 * M, FULL},
+    {"resize-v2", "cluster_size=4k,compat=0.10", FILL, 512 * K, 0, change_resize, 2 * M, METADATA},
+    {"resize-extl2", "cluster_size=16k,extended_l2=on", FILL, 511 * K, 0, change_resize, 2 * M,
+     METADATA},
+    {"resize-snapshot", "cluster_size=4k", FILL SNAP, 511 * K, 0, change_resize, 3 * M, METADATA},
+    {"resize-data-file", "cluster_size=4k,data_file=data", FILL, 511 * K, 0, change_resize, 2 * M,
+     METADATA},
+    {"resize-backing", "cluster_size=4k", FILL, 511 * K, 2 * M, change_resize, 3 * M, 0},
+    {"resize-backing-metadata", "cluster_size=4k", FILL, 511 * K, 2 * M, change_resize, 2 * M,
+     METADATA},
+    {"resize-backing-packed", "cluster_size=64k",
+     FILL "qemu-io -c 'write -q -c -P 9 448k 63k' image", 511 * K, 2 * M, change_resize, 3 * M, 0},
+    {"resize-backing-snapshot", "cluster_size=64k",
+     FILL "qemu-io -c 'write -q -P 9 448k 63k' image;" SNAP, 511 * K, 2 * M, change_resize, 3 * M,
+     0},
+    {"write", "cluster_size=4k", FILL, 512 * K, 0, change_write, 0, 0},
+    {"write-packed", "cluster_size=64k", FILL PACK, 512 * K, 0, change_write, 0, 0},
+    {"write-512", "cluster_size=512", FILL, 256 * K + 100 * K, 0, change_write, 0, 0},
+    {"write-v2-backing", "cluster_size=4k,compat=0.10", FILL, 512 * K, 512 * K, change_write, 0, 0},
+    {"write-backing", "cluster_size=4k", FILL, 512 * K, 512 * K, change_write, 0, 0},
+    {"write-snapshot", "cluster_size=4k", FILL SNAP, 512 * K, 0, change_write, 0, 0},
+    {"write-snapshot-packed", "cluster_size=64k", FILL PACK SNAP, 512 * K, 0, change_write, 0, 0},
+    {"write-extl2-backing", "cluster_size=16k,extended_l2=on", FILL, 512 * K, 512 * K, change_write,
+     0, 0},
+    {"write-refcount1", "cluster_size=4k,refcount_bits=1", FILL, 512 * K, 0, change_write, 0, 0},
+};
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *path = g_strdup_printf("/crash/%s", cases[i].name);
+        g_test_add_data_func(path, &cases[i], test_case);
+    }
+    return g_test_run();
+}
