@@ -13,7 +13,16 @@
  */
 #define OPEN_HEAD_BYTES 4096u
 
-gboolean dialogue_need_cell(struct graph *graph, GError **error)
+/*
+ * What KVM does to make and to end a machine grows with the memory it is given, touched or not. An
+ * image that is only read has no plan that needs the window; one that is only described gets by
+ * with less of everything.
+ */
+#define READER_WINDOW_BYTES   (2ull << 20)
+#define DESCRIBE_MEMORY_BYTES (64ull << 20)
+
+gboolean dialogue_need_cell(struct graph *graph, const struct image_open_options *options,
+                            GError **error)
 {
     struct cell_config config;
 
@@ -22,6 +31,12 @@ gboolean dialogue_need_cell(struct graph *graph, GError **error)
     }
     if (!cell_config_from_environment(&config, error)) {
         return FALSE;
+    }
+    if (!options->read_write) {
+        config.window_bytes = READER_WINDOW_BYTES;
+    }
+    if (options->no_io && !config.memory_chosen) {
+        config.memory_bytes = MIN(config.memory_bytes, DESCRIBE_MEMORY_BYTES);
     }
     graph->cell = cell_new(&config, error);
     return graph->cell != NULL;

@@ -25,7 +25,8 @@ struct layer {
 /* ---- dialogue.c: what is said to the cell ---- */
 
 /* Makes the graph's cell unless it has one. */
-gboolean dialogue_need_cell(struct graph *graph, GError **error);
+gboolean dialogue_need_cell(struct graph *graph, const struct image_open_options *options,
+                            GError **error);
 
 /* Ends the cell of a graph that has nothing to interpret after all. */
 void dialogue_end(struct graph *graph);

@@ -28,7 +28,7 @@ static gboolean interpret(const struct layer *layer, struct image *image, GError
     struct file_state before;
     struct file_state after;
 
-    if (!dialogue_need_cell(layer->graph, error)) {
+    if (!dialogue_need_cell(layer->graph, layer->options, error)) {
         return FALSE;
     }
     image->blob = dialogue_add_blob(layer->graph, layer->endpoint);

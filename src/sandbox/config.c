@@ -77,6 +77,7 @@ gboolean cell_config_from_environment(struct cell_config *out, GError **error)
                                  .memory_bytes = default_memory(),
                                  .window_bytes = WINDOW_DEFAULT,
                                  .timeout_seconds = TIMEOUT_DEFAULT};
+    config.memory_chosen = g_getenv("INSTAR_CELL_MEMORY") != NULL;
     const char *kind = g_getenv("INSTAR_SANDBOX");
     const char *memory = g_getenv("INSTAR_CELL_MEMORY");
     const char *timeout = g_getenv("INSTAR_CELL_TIMEOUT");

@@ -30,6 +30,7 @@ enum cell_kind {
 struct cell_config {
     enum cell_kind kind;
     uint64_t memory_bytes;    /* arena limit */
+    gboolean memory_chosen;   /* by INSTAR_CELL_MEMORY: not to be made smaller */
     uint64_t window_bytes;    /* data window, a multiple of 2 MiB; touched only when used */
     unsigned timeout_seconds; /* wall time without progress */
     gboolean codec;           /* a worker that decodes: may use what the processor can do */
