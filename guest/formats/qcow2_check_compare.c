@@ -29,7 +29,9 @@ static enum guest_err compare_block(struct qcow2_check *c, uint64_t first, uint6
     uint32_t order = c->q->header.refcount_order;
 
     for (uint64_t i = 0; i < nr; i++) {
-        uint64_t on_disk = qcow2_refcount_get(block, i, order);
+        /* 16 bits by far the most often: without the switch for each. */
+        uint64_t on_disk =
+            order == 4 ? load_be16(&block.data[i * 2]) : qcow2_refcount_get(block, i, order);
         uint64_t counted = qcow2_counts_get(&c->counts, first + i);
         enum guest_err err;
 

@@ -23,16 +23,6 @@ void qcow2_counts_clear(struct qcow2_counts *c)
     *c = (struct qcow2_counts){0};
 }
 
-uint32_t qcow2_counts_get(const struct qcow2_counts *c, uint64_t cluster)
-{
-    const struct qcow2_counts_page *page = &c->pages[cluster >> QCOW2_COUNTS_PAGE_BITS];
-    uint64_t at = cluster % QCOW2_COUNTS_PAGE;
-
-    if (page->narrow)
-        return page->narrow[at];
-    return page->wide ? page->wide[at] : 0;
-}
-
 static bool widen(struct qcow2_counts_page *page)
 {
     uint32_t *wide = arena_array(QCOW2_COUNTS_PAGE, sizeof(*wide));

@@ -34,7 +34,15 @@ bool qcow2_counts_init(struct qcow2_counts *c, uint64_t nr);
 void qcow2_counts_clear(struct qcow2_counts *c);
 
 /* cluster < nr. */
-uint32_t qcow2_counts_get(const struct qcow2_counts *c, uint64_t cluster);
+static inline uint32_t qcow2_counts_get(const struct qcow2_counts *c, uint64_t cluster)
+{
+    const struct qcow2_counts_page *page = &c->pages[cluster >> QCOW2_COUNTS_PAGE_BITS];
+    uint64_t at = cluster % QCOW2_COUNTS_PAGE;
+
+    if (page->narrow)
+        return page->narrow[at];
+    return page->wide ? page->wide[at] : 0;
+}
 
 /* Values above UINT32_MAX are stored as that. returns: false when out of memory */
 bool qcow2_counts_set(struct qcow2_counts *c, uint64_t cluster, uint64_t value);
