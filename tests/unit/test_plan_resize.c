@@ -120,7 +120,8 @@ static void test_scenario(gconstpointer data)
                 s->new_size - 512);
     }
     if (s->prepare && strstr(s->prepare, "snapshot -c s1"))
-        bench_shell(&b, "qemu-img convert -l s1 -O raw image s1.now && cmp -n $(stat -c %%s s1.raw) s1.now s1.raw");
+        bench_shell(&b, "qemu-img convert -l s1 -O raw image s1.now && cmp -n $(stat -c %%s "
+                        "s1.raw) s1.now s1.raw");
     bench_clear(&b);
 }
 
