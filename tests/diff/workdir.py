@@ -161,6 +161,16 @@ class Inputs:
         subprocess.run(["cp", "-a", "--sparse=auto", original, target], check=True)
 
 
+def blocks(folder):
+    """What each file of a folder takes on disk."""
+    found = {}
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(root, name)
+            found[os.path.relpath(path, folder)] = os.lstat(path).st_blocks
+    return found
+
+
 class Holder:
     """A stock qemu-io that has a file open for writing until released."""
 
