@@ -95,9 +95,9 @@ static gboolean read_side(struct compare *compare, struct reader_pair *w, const 
         return TRUE;
     }
     if (w->readers[side] == NULL) {
-        w->readers[side] = reader_new(JOB_BYTES, &compare->options->cell);
+        w->readers[side] = reader_new(JOB_BYTES, 1, &compare->options->cell);
     }
-    *out = reader_fill(w->readers[side], (struct piece *)pieces->data, pieces->len, &fault);
+    *out = reader_fill(w->readers[side], 0, (struct piece *)pieces->data, pieces->len, &fault);
     if (*out != NULL) {
         return TRUE;
     }
@@ -149,7 +149,6 @@ static void run_job(void *user, unsigned worker, void *data, guint64 number)
                  (struct compare_event){.outcome = COMPARE_DIFFERS, .offset = job->start + at});
         }
     }
-    pool_pass_turn(compare->pool, number);
     job_free(job);
 }
 

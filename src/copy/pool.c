@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pool. Turns are a window of flags: a job that passes its turn early (it had nothing to write)
- * leaves a mark that the turn counter steps over.
+ * The pool: a ring of jobs, one lock, and a condition for each thing that is waited for.
  */
 #include "src/copy/pool.h"
 
@@ -9,14 +8,12 @@
 #include <sched.h>
 
 #define STACK_BYTES (256u << 10)
-#define WINDOW      256u /* how far ahead of the turn jobs may be pushed */
 
 struct pool {
     pthread_mutex_t lock;
     pthread_cond_t work;   /* workers: a job was queued, or the end */
     pthread_cond_t news;   /* feeder */
     pthread_cond_t answer; /* workers: the feeder did something */
-    pthread_cond_t turn;   /* workers: the turn moved */
     pthread_t feeder;
 
     pool_run_fn run;
@@ -26,9 +23,6 @@ struct pool {
     unsigned depth, head, queued, running;
     guint64 next_number;
     gboolean told, ending;
-
-    guint64 turn_number;     /* whose turn it is */
-    gboolean passed[WINDOW]; /* [number % WINDOW]: passed before its turn came */
 
     struct worker {
         struct pool *pool;
@@ -46,7 +40,6 @@ struct pool *pool_new(unsigned nr_workers, unsigned depth, pool_run_fn run, void
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->news, NULL);
     pthread_cond_init(&pool->answer, NULL);
-    pthread_cond_init(&pool->turn, NULL);
     pool->feeder = pthread_self();
     pool->run = run;
     pool->user = user;
@@ -72,7 +65,6 @@ void pool_free(struct pool *pool)
     pthread_cond_destroy(&pool->work);
     pthread_cond_destroy(&pool->news);
     pthread_cond_destroy(&pool->answer);
-    pthread_cond_destroy(&pool->turn);
     pthread_mutex_destroy(&pool->lock);
     g_free(pool->workers);
     g_free(pool->queue);
@@ -142,7 +134,7 @@ gboolean pool_push(struct pool *pool, void *job)
     gboolean room;
 
     pool_lock(pool);
-    room = pool->queued < pool->depth && pool->next_number - pool->turn_number < WINDOW;
+    room = pool->queued < pool->depth;
     if (room) {
         pool->queue[(pool->head + pool->queued) % pool->depth] = job;
         pool->queued++;
@@ -193,29 +185,6 @@ void pool_tell(struct pool *pool)
     pthread_cond_signal(&pool->news);
 }
 
-void pool_take_turn(struct pool *pool, guint64 number)
-{
-    pool_lock(pool);
-    while (pool->turn_number != number) {
-        pthread_cond_wait(&pool->turn, &pool->lock);
-    }
-    pool_unlock(pool);
-}
-
-void pool_pass_turn(struct pool *pool, guint64 number)
-{
-    pool_lock(pool);
-    if (number >= pool->turn_number) {
-        pool->passed[number % WINDOW] = TRUE;
-    }
-    while (pool->passed[pool->turn_number % WINDOW]) {
-        pool->passed[pool->turn_number % WINDOW] = FALSE;
-        pool->turn_number++;
-    }
-    pthread_cond_broadcast(&pool->turn);
-    pool_unlock(pool);
-}
-
 void pool_lock(struct pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
@@ -226,7 +195,7 @@ void pool_unlock(struct pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
-void pool_wait_feeder(struct pool *pool)
+void pool_wait_answer(struct pool *pool)
 {
     pthread_cond_wait(&pool->answer, &pool->lock);
 }
@@ -234,8 +203,13 @@ void pool_wait_feeder(struct pool *pool)
 void pool_answer(struct pool *pool)
 {
     pool_lock(pool);
-    pthread_cond_broadcast(&pool->answer);
+    pool_answer_locked(pool);
     pool_unlock(pool);
+}
+
+void pool_answer_locked(struct pool *pool)
+{
+    pthread_cond_broadcast(&pool->answer);
 }
 
 gboolean pool_is_feeder(const struct pool *pool)

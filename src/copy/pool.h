@@ -4,8 +4,7 @@
  *
  * The feeder (the thread that made the pool) pushes jobs and waits for news; workers run jobs.
  * Threads are started when there is work for them: a copy of one buffer runs on the feeder alone.
- * Jobs are numbered in the order they were pushed, and a worker may ask for its turn: that is how
- * writes are issued in order while reads and compression overlap.
+ * Jobs are numbered in the order they were pushed.
  *
  * One lock guards the pool and whatever its users hang on it. Stacks are small, since all of this
  * must fit into callers' address space limits.
@@ -37,7 +36,7 @@ void pool_free(struct pool *pool);
 /* How many workers suit this machine: processors this process may use, at most `most`. */
 unsigned pool_default_workers(unsigned most);
 
-/* Feeder: queues a job. FALSE: the queue is full, or too far ahead of the turn; wait, try again. */
+/* Feeder: queues a job. FALSE: the queue is full; wait, try again. */
 gboolean pool_push(struct pool *pool, void *job);
 
 /*
@@ -55,21 +54,12 @@ void pool_run_alone(struct pool *pool);
 /* Worker: wakes the feeder. On the feeder's own thread (pool_run_alone) it does nothing. */
 void pool_tell(struct pool *pool);
 
-/*
- * Worker: waits until every job with a smaller number has passed its turn.
- */
-void pool_take_turn(struct pool *pool, guint64 number);
-
-/* Worker: lets the next number have its turn. Must be called for each job, turn taken or
- * not; calling it again does nothing.
- */
-void pool_pass_turn(struct pool *pool, guint64 number);
-
-/* The lock, and the condition that workers wait on for what the feeder provides. */
+/* The lock, and the condition that workers wait on for what the feeder or each other provide. */
 void pool_lock(struct pool *pool);
 void pool_unlock(struct pool *pool);
-void pool_wait_feeder(struct pool *pool); /* worker, lock held: until pool_answer */
-void pool_answer(struct pool *pool);      /* feeder: wakes workers in pool_wait_feeder */
+void pool_wait_answer(struct pool *pool);   /* lock held: until somebody answers */
+void pool_answer(struct pool *pool);        /* wakes all that wait for an answer */
+void pool_answer_locked(struct pool *pool); /* the same, lock held */
 
 /* Whether the calling thread is the feeder. */
 gboolean pool_is_feeder(const struct pool *pool);

@@ -2,9 +2,9 @@
 /*
  * The data window of a codec cell:
  *
- *   0             out: buffer_bytes, what reader_fill returns
- *   buffer_bytes  whole: one unit, decoded here when only a part of it is wanted
- *   + unit        in: compressed bytes, several units side by side as they lie in the file
+ *   0            buffers: nr_buffers * buffer_bytes, what reader_fill returns
+ *   whole_at     one unit, decoded here when only a part of it is wanted
+ *   in_at        compressed bytes, several units side by side as they lie in the file
  *
  * Units that lie side by side are read with one call. Their compressed lengths are upper bounds in
  * sectors, so that neighbours overlap by some bytes: a run ends where a gap is.
@@ -28,10 +28,12 @@
 
 struct reader {
     size_t buffer_bytes;
-    void *buffer; /* mapped on first use */
+    guint nr_buffers;
+    void *buffers; /* mapped on first use, touched one by one */
     struct cell_config config;
 
     struct cell *cell;
+    GPtrArray *retired;  /* cells with too small a window, whose buffers may still be in use */
     uint32_t unit_bytes; /* the largest unit the cell's window has room for */
     uint64_t whole_at, in_at, in_bytes;
 
@@ -42,11 +44,13 @@ struct reader {
     uint64_t in_used;
 };
 
-struct reader *reader_new(size_t buffer_bytes, const struct cell_config *cell)
+struct reader *reader_new(size_t buffer_bytes, guint nr_buffers, const struct cell_config *cell)
 {
     struct reader *reader = g_new0(struct reader, 1);
 
     reader->buffer_bytes = buffer_bytes;
+    reader->nr_buffers = nr_buffers;
+    reader->retired = g_ptr_array_new_with_free_func((GDestroyNotify)cell_free);
     reader->config = *cell;
     reader->config.memory_bytes = MIN(cell->memory_bytes, ARENA_BYTES);
     reader->config.codec = TRUE;
@@ -58,9 +62,10 @@ void reader_free(struct reader *reader)
     if (reader == NULL) {
         return;
     }
-    if (reader->buffer != NULL) {
-        munmap(reader->buffer, reader->buffer_bytes);
+    if (reader->buffers != NULL) {
+        munmap(reader->buffers, reader->nr_buffers * reader->buffer_bytes);
     }
+    g_ptr_array_unref(reader->retired);
     if (reader->cell != NULL) {
         cell_free(reader->cell);
     }
@@ -82,13 +87,13 @@ static gboolean need_cell(struct reader *reader, uint32_t unit_bytes, GError **e
         return TRUE;
     }
     if (reader->cell != NULL) {
-        cell_free(reader->cell);
+        g_ptr_array_add(reader->retired, g_steal_pointer(&reader->cell));
     }
-    reader->unit_bytes = unit_bytes;
-    reader->whole_at = reader->buffer_bytes;
-    reader->in_at = reader->whole_at + unit_bytes;
+    reader->unit_bytes = MAX(unit_bytes, 2 * MIB);
+    reader->whole_at = reader->nr_buffers * reader->buffer_bytes;
+    reader->in_at = reader->whole_at + reader->unit_bytes;
     /* No stream worth storing is longer than its unit, but a qcow2 entry can say twice as much. */
-    reader->in_bytes = MAX(IN_BYTES, 2 * (uint64_t)unit_bytes + GAP_BYTES_MAX);
+    reader->in_bytes = MAX(IN_BYTES, 2 * (uint64_t)reader->unit_bytes + GAP_BYTES_MAX);
     reader->config.window_bytes =
         (reader->in_at + reader->in_bytes + 2 * MIB - 1) / (2 * MIB) * (2 * MIB);
     reader->cell = cell_new(&reader->config, error);
@@ -229,30 +234,34 @@ static gboolean largest_unit(const struct piece *pieces, guint nr, uint32_t *out
     return TRUE;
 }
 
-static void *out_buffer(struct reader *reader)
+void *reader_buffer(struct reader *reader, guint buffer)
 {
-    if (reader->buffer == NULL) {
-        void *map = mmap(NULL, reader->buffer_bytes, PROT_READ | PROT_WRITE,
+    if (reader->buffers == NULL) {
+        void *map = mmap(NULL, reader->nr_buffers * reader->buffer_bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        reader->buffer = map == MAP_FAILED ? NULL : map;
+
+        if (map == MAP_FAILED) {
+            return NULL;
+        }
+        reader->buffers = map;
     }
-    return reader->buffer;
+    return (guint8 *)reader->buffers + buffer * reader->buffer_bytes;
 }
 
-void *reader_fill(struct reader *reader, const struct piece *pieces, guint nr,
+void *reader_fill(struct reader *reader, guint buffer, const struct piece *pieces, guint nr,
                   struct read_fault *fault)
 {
     g_autofree uint64_t *out_at = g_new(uint64_t, MAX(nr, 1));
     uint32_t unit_bytes;
-    uint64_t total = 0;
+    uint64_t first_at = buffer * reader->buffer_bytes, at = first_at;
     guint taken;
     guint8 *out;
 
     for (guint i = 0; i < nr; i++) {
-        out_at[i] = total;
-        total += pieces[i].length;
+        out_at[i] = at;
+        at += pieces[i].length;
     }
-    g_assert(total <= reader->buffer_bytes);
+    g_assert(buffer < reader->nr_buffers && at - first_at <= reader->buffer_bytes);
     if (!largest_unit(pieces, nr, &unit_bytes, fault)) {
         return NULL;
     }
@@ -263,9 +272,9 @@ void *reader_fill(struct reader *reader, const struct piece *pieces, guint nr,
             fail(fault, 0, ENOMEM, error);
             return NULL;
         }
-        out = cell_window(reader->cell, 0, reader->buffer_bytes);
+        out = cell_window(reader->cell, first_at, reader->buffer_bytes);
     } else {
-        out = out_buffer(reader);
+        out = reader_buffer(reader, buffer);
     }
     if (out == NULL) {
         fail(fault, 0, ENOMEM, NULL);
@@ -281,10 +290,11 @@ void *reader_fill(struct reader *reader, const struct piece *pieces, guint nr,
         switch (piece->kind) {
         case PIECE_SKIP:
         case PIECE_ZERO:
-            memset(out + out_at[i], 0, piece->length);
+            memset(out + (out_at[i] - first_at), 0, piece->length);
             break;
         case PIECE_DATA:
-            err = endpoint_pread(piece->endpoint, piece->offset, out + out_at[i], piece->length);
+            err = endpoint_pread(piece->endpoint, piece->offset, out + (out_at[i] - first_at),
+                                 piece->length);
             break;
         case PIECE_BAD:
             err = piece->error_number;

@@ -25,18 +25,22 @@ struct read_fault {
 /*
  * Makes a reader.
  *
- * in:      cell: kind and limits of the codec cell; memory and window are chosen here
+ * in:      nr_buffers: what is read into one of them stays until that one is used again
+ *          cell: kind and limits of the codec cell; memory and window are chosen here
  */
-struct reader *reader_new(size_t buffer_bytes, const struct cell_config *cell);
+struct reader *reader_new(size_t buffer_bytes, guint nr_buffers, const struct cell_config *cell);
 void reader_free(struct reader *reader);
 
 /*
  * Reads pieces that follow each other without a gap; SKIP and ZERO give zeros.
  *
- * in:      their lengths add up to at most buffer_bytes
- * returns: the bytes, until the next call; NULL with *fault filled
+ * in:      their lengths add up to at most buffer_bytes; buffer: 0 .. nr_buffers - 1
+ * returns: the bytes, until that buffer is used again; NULL with *fault filled
  */
-void *reader_fill(struct reader *reader, const struct piece *pieces, guint nr,
+void *reader_fill(struct reader *reader, guint buffer, const struct piece *pieces, guint nr,
                   struct read_fault *fault);
+
+/* A buffer's memory, for who reads by himself; NULL: no memory. */
+void *reader_buffer(struct reader *reader, guint buffer);
 
 #endif

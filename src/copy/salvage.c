@@ -15,7 +15,7 @@ static gboolean fill_one(struct reader *reader, const struct piece *piece, guint
                          int *out_err)
 {
     struct read_fault fault;
-    const void *bytes = reader_fill(reader, piece, 1, &fault);
+    const void *bytes = reader_fill(reader, 0, piece, 1, &fault);
 
     if (bytes == NULL) {
         g_clear_error(&fault.error);

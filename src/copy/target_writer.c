@@ -325,7 +325,7 @@ static gboolean wait_served(struct writer *writer, struct target_fault *fault)
         return ok;
     }
     pool_tell(pool);
-    pool_wait_feeder(pool);
+    pool_wait_answer(pool);
     return !writer->abandoned || let_go(fault);
 }
 

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writing, in order unless told otherwise. Nobody hands a buffer to a certain writer: who has
+ * filled the one that is next writes it, and whatever else is ready by then. With a source that is
+ * read faster than the target is written this makes one worker a writer that never waits, while the
+ * other keeps it fed; with compression all of them work and the writing is done in passing.
+ */
+#include <errno.h>
+
+#include "compat/progress.h"
+#include "src/copy/copy_internal.h"
+
+#define IOV_MAX_USED 64
+
+/* Bytes that a place puts into the target. */
+static guint64 stored_len(const struct cell_place *place)
+{
+    return place->kind == CELL_PLACE_COMPRESSED ? place->comp_len : place->length;
+}
+
+/* Writes places [first, ...) that lie one behind the other in the target; gives how many. */
+static guint write_run(struct copy *copy, struct copy_slot *slot, guint first, gsize *packed_at,
+                       int *out_err)
+{
+    struct iovec iov[IOV_MAX_USED];
+    guint64 offset = g_array_index(slot->places, struct cell_place, first).offset, end = offset;
+    guint i = first;
+
+    for (; i < slot->places->len && i - first < IOV_MAX_USED; i++) {
+        const struct cell_place *place = &g_array_index(slot->places, struct cell_place, i);
+
+        if (place->kind == CELL_PLACE_ZERO || place->offset != end) {
+            break;
+        }
+        iov[i - first].iov_len = stored_len(place);
+        if (place->kind == CELL_PLACE_COMPRESSED) {
+            iov[i - first].iov_base = slot->packed + *packed_at;
+            *packed_at += place->comp_len;
+        } else {
+            iov[i - first].iov_base = slot->buf + (place->start - slot->job->start);
+        }
+        end += iov[i - first].iov_len;
+    }
+    *out_err = endpoint_pwritev(copy->shape->data, offset, iov, (int)(i - first));
+    return i - first;
+}
+
+static void write_places(struct copy *copy, struct copy_slot *slot)
+{
+    gsize packed_at = 0;
+    guint taken;
+
+    for (guint i = 0; i < slot->places->len; i += taken) {
+        const struct cell_place *place = &g_array_index(slot->places, struct cell_place, i);
+        struct target_fault fault = {0};
+
+        taken = 1;
+        if (place->kind == CELL_PLACE_ZERO) {
+            if (!target_zero(copy->target, place, &fault)) {
+                copy_fail_write(copy, slot->job, place->start, fault);
+                return;
+            }
+        } else {
+            taken = write_run(copy, slot, i, &packed_at, &fault.error_number);
+            if (fault.error_number != 0) {
+                copy_fail_write(copy, slot->job, place->start, fault);
+                return;
+            }
+        }
+    }
+    target_done(copy->target, (struct cell_place *)slot->places->data, slot->places->len);
+}
+
+/* ---- room ---- */
+
+static gboolean find_room(struct copy *copy, struct copy_slot *slot)
+{
+    struct target_fault fault;
+
+    if (copy->options->refuse_data && slot->places->len > 0) {
+        copy_fail_write(copy, slot->job, slot->job->start,
+                        (struct target_fault){.error_number = ENOTSUP});
+        return FALSE;
+    }
+    if (slot->places->len > 0 && !target_room(copy->target, slot->places, &fault)) {
+        copy_fail_write(copy, slot->job, slot->job->start, fault);
+        return FALSE;
+    }
+    pool_lock(copy->pool);
+    copy->unplaced_bytes -= slot->job->length;
+    pool_unlock(copy->pool);
+    return TRUE;
+}
+
+/* ---- offloading ---- */
+
+/* Copies inside the kernel; what it will not copy is copied here, this time and from now on. */
+static gboolean offload_places(struct copy *copy, struct copy_slot *slot)
+{
+    const struct piece *piece = &g_array_index(slot->job->pieces, struct piece, 0);
+    guint index = (guint)(slot - slot->worker->slots);
+
+    for (guint i = 0; i < slot->places->len; i++) {
+        const struct cell_place *place = &g_array_index(slot->places, struct cell_place, i);
+        struct read_fault fault = {0};
+
+        if (endpoint_copy_range(piece->endpoint, piece->offset + (place->start - piece->start),
+                                copy->shape->data, place->offset, place->length) == 0) {
+            continue;
+        }
+        copy->offload = FALSE;
+        slot->buf = reader_buffer(slot->worker->reader, index);
+        fault.error_number = slot->buf == NULL ? ENOMEM
+                                               : endpoint_pread(piece->endpoint, piece->offset,
+                                                                slot->buf, piece->length);
+        if (fault.error_number != 0) {
+            copy_fail_read(copy, piece, fault);
+            return FALSE;
+        }
+        write_places(copy, slot);
+        return TRUE;
+    }
+    target_done(copy->target, (struct cell_place *)slot->places->data, slot->places->len);
+    return TRUE;
+}
+
+/* ---- progress ---- */
+
+gboolean copy_counts(const struct copy_options *options, const struct piece *piece)
+{
+    return piece->kind != PIECE_SKIP && (piece->kind != PIECE_ZERO || options->sparse_bytes == 0);
+}
+
+/* Lock held. Tells progress about the requests of the source that end in a piece. */
+static void tell_piece(struct copy *copy, const struct piece *piece)
+{
+    guint64 total = copy->options->total_bytes, chunk = copy->options->chunk_bytes;
+    guint64 at = piece->start, end = at + piece->length;
+
+    while (at < end) {
+        guint64 stop = MIN(at + chunk - (at - piece->run_start) % chunk, piece->run_end);
+
+        copy->done_bytes += MIN(stop, end) - at;
+        if (stop <= end) {
+            progress_update(MIN(copy->done_bytes, total), total);
+        }
+        at = stop;
+    }
+}
+
+/* A job is done. Units that are compressed are counted whole. */
+static void advance(struct copy *copy, const struct job *job)
+{
+    struct piece whole = {.start = job->start,
+                          .length = job->length,
+                          .run_start = job->start,
+                          .run_end = job->start + job->length};
+
+    if (copy->options->total_bytes == 0 || job->zero) {
+        return;
+    }
+    pool_lock(copy->pool);
+    if (copy->shape->compresses) {
+        tell_piece(copy, &whole);
+    }
+    for (guint i = 0; !copy->shape->compresses && i < job->pieces->len; i++) {
+        const struct piece *piece = &g_array_index(job->pieces, struct piece, i);
+
+        if (copy_counts(copy->options, piece)) {
+            tell_piece(copy, piece);
+        }
+    }
+    pool_unlock(copy->pool);
+}
+
+/* ---- slots ---- */
+
+static void write_slot(struct copy *copy, struct copy_slot *slot)
+{
+    if (!slot->failed && !copy_has_failed(copy) && find_room(copy, slot)) {
+        if (!slot->offload) {
+            write_places(copy, slot);
+        } else if (!offload_places(copy, slot)) {
+            return;
+        }
+        advance(copy, slot->job);
+    }
+}
+
+/* Lock held. */
+static void free_slot(struct copy *copy, struct copy_slot *slot)
+{
+    job_free(g_steal_pointer(&slot->job));
+    slot->busy = FALSE;
+    pool_answer_locked(copy->pool);
+}
+
+/* Lock held. Writes what is ready, in order, until there is a gap. */
+static void drain(struct copy *copy)
+{
+    struct copy_slot *slot;
+
+    copy->draining = TRUE;
+    while ((slot = copy->ready[copy->next_write % copy->nr_ready]) != NULL) {
+        copy->ready[copy->next_write % copy->nr_ready] = NULL;
+        pool_unlock(copy->pool);
+        write_slot(copy, slot);
+        pool_lock(copy->pool);
+        copy->next_write++;
+        free_slot(copy, slot);
+    }
+    copy->draining = FALSE;
+}
+
+void copy_hand_over(struct copy *copy, struct copy_slot *slot, guint64 number)
+{
+    if (copy->options->out_of_order) {
+        write_slot(copy, slot);
+        pool_lock(copy->pool);
+        free_slot(copy, slot);
+    } else {
+        pool_lock(copy->pool);
+        g_assert(copy->ready[number % copy->nr_ready] == NULL);
+        copy->ready[number % copy->nr_ready] = slot;
+        if (!copy->draining) {
+            drain(copy);
+        }
+    }
+    pool_unlock(copy->pool);
+}
+
+struct copy_slot *copy_free_slot(struct copy *copy, struct copy_worker *worker)
+{
+    struct copy_slot *found = NULL;
+
+    pool_lock(copy->pool);
+    while (found == NULL) {
+        for (guint i = 0; found == NULL && i < COPY_SLOTS; i++) {
+            found = worker->slots[i].busy ? NULL : &worker->slots[i];
+        }
+        if (found == NULL) {
+            pool_wait_answer(copy->pool);
+        }
+    }
+    found->busy = TRUE;
+    pool_unlock(copy->pool);
+    return found;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A job's bytes, and what of them goes into the target in which form.
+ */
+#include <string.h>
+
+#include "src/copy/copy_internal.h"
+#include "src/copy/salvage.h"
+#include "src/copy/zero.h"
+
+static guint8 *read_salvaging(struct copy *copy, struct copy_slot *slot)
+{
+    const GArray *pieces = slot->job->pieces;
+
+    if (slot->salvaged == NULL) {
+        slot->salvaged = g_malloc(copy->job_bytes);
+    }
+    salvage_fill(slot->worker->reader, (const struct piece *)pieces->data, pieces->len,
+                 copy->options->quiet, slot->salvaged);
+    return slot->salvaged;
+}
+
+static guint8 *read_job(struct copy *copy, struct copy_slot *slot)
+{
+    const GArray *pieces = slot->job->pieces;
+    guint index = (guint)(slot - slot->worker->slots);
+    struct read_fault fault;
+    guint8 *buf = reader_fill(slot->worker->reader, index, (const struct piece *)pieces->data,
+                              pieces->len, &fault);
+
+    if (buf != NULL) {
+        return buf;
+    }
+    if (copy->options->salvage && fault.error == NULL) {
+        return read_salvaging(copy, slot);
+    }
+    copy_fail_read(copy, &g_array_index(pieces, struct piece, fault.piece), fault);
+    return NULL;
+}
+
+static void add_place(struct copy_slot *slot, enum cell_place_kind kind, guint64 start,
+                      guint64 length, guint32 comp_len)
+{
+    struct cell_place place = {
+        .start = start, .length = length, .comp_len = comp_len, .kind = kind};
+
+    if (kind == CELL_PLACE_DATA && slot->places->len > 0) {
+        struct cell_place *last =
+            &g_array_index(slot->places, struct cell_place, slot->places->len - 1);
+
+        if (last->kind == kind && last->start + last->length == start) {
+            last->length += length;
+            return;
+        }
+    }
+    g_array_append_val(slot->places, place);
+}
+
+/* Compresses the units of a run of data; those that do not shrink are stored. */
+static void add_packed(struct copy *copy, struct copy_slot *slot, const guint8 *buf, guint64 start,
+                       guint64 length, gsize *packed_len)
+{
+    guint64 unit = copy->shape->unit_bytes;
+
+    for (guint64 at = start; at < start + length; at += unit) {
+        guint64 len = MIN(unit, start + length - at);
+        gsize made = compress_unit(slot->worker->compressor, buf + (at - slot->job->start),
+                                   slot->packed + *packed_len);
+
+        add_place(slot, made ? CELL_PLACE_COMPRESSED : CELL_PLACE_DATA, at, len, (guint32)made);
+        *packed_len += made;
+    }
+}
+
+/* The run of a source that a place of the job lies in, as far as it says zeros or not. */
+static guint64 run_of_zeros(const struct job *job, guint64 at, guint64 end, gboolean *out_zero)
+{
+    guint i = 0;
+
+    while (g_array_index(job->pieces, struct piece, i).start +
+               g_array_index(job->pieces, struct piece, i).length <=
+           at) {
+        i++;
+    }
+    *out_zero = g_array_index(job->pieces, struct piece, i).kind == PIECE_ZERO;
+    for (; i < job->pieces->len && at < end; i++) {
+        const struct piece *piece = &g_array_index(job->pieces, struct piece, i);
+
+        if ((piece->kind == PIECE_ZERO) != *out_zero) {
+            break;
+        }
+        at = piece->start + piece->length;
+    }
+    return MIN(at, end);
+}
+
+/*
+ * Adds a run of stored data. Where the target keeps account of parts of a unit, parts that the
+ * source says are zeros are left out.
+ */
+static void add_stored(struct copy *copy, struct copy_slot *slot, guint64 start, guint64 length)
+{
+    guint64 part = copy->shape->zero_bytes, at = start, end = start + length;
+
+    if (part == copy->shape->unit_bytes || !copy->drop_zeros) {
+        add_place(slot, CELL_PLACE_DATA, start, length, 0);
+        return;
+    }
+    while (at < end) {
+        gboolean zero;
+        guint64 stop = run_of_zeros(slot->job, at, end, &zero);
+        guint64 up = MIN((stop + part - 1) / part * part, end);
+
+        if (!zero) {
+            add_place(slot, CELL_PLACE_DATA, at, up - at, 0);
+        } else {
+            up = stop == end ? end : stop / part * part;
+            if (up <= at) { /* less than a part */
+                up = MIN((at / part + 1) * part, end);
+                add_place(slot, CELL_PLACE_DATA, at, up - at, 0);
+            }
+        }
+        at = up;
+    }
+}
+
+/* Turns the bytes of a job into places that have no room yet. */
+static void find_places(struct copy *copy, struct copy_slot *slot, guint8 *buf)
+{
+    guint64 end = slot->job->start + slot->job->length, at = slot->job->start;
+    gsize packed_len = 0;
+
+    g_array_set_size(slot->places, 0);
+    if (copy->shape->compresses && slot->job->length % copy->shape->unit_bytes != 0) {
+        /* The disk ends inside a unit: what is compressed is the whole of it. */
+        memset(buf + slot->job->length, 0,
+               copy->shape->unit_bytes - slot->job->length % copy->shape->unit_bytes);
+    }
+    while (at < end) {
+        /* The first granule may be cut short, so that the others lie on multiples of theirs. */
+        guint64 to_granule = copy->granule - at % copy->granule;
+        guint64 most = at % copy->granule ? MIN(to_granule, end - at) : end - at;
+        gboolean zero = FALSE;
+        guint64 length = most;
+
+        if (copy->options->sparse_bytes != 0) {
+            length = zero_run(buf + (at - slot->job->start), most, copy->granule, &zero);
+        }
+        if (!zero && copy->shape->compresses) {
+            add_packed(copy, slot, buf, at, length, &packed_len);
+        } else if (!zero) {
+            add_stored(copy, slot, at, length);
+        } else if (!copy->drop_zeros) {
+            add_place(slot, CELL_PLACE_ZERO, at, length, 0);
+        }
+        at += length;
+    }
+}
+
+/* Whether the kernel could copy the job as it is: one run of stored bytes. */
+static gboolean can_offload(const struct copy *copy, const struct job *job)
+{
+    return copy->offload && job->pieces->len == 1 &&
+           g_array_index(job->pieces, struct piece, 0).kind == PIECE_DATA &&
+           !copy->shape->compresses;
+}
+
+void copy_fill(struct copy *copy, struct copy_slot *slot)
+{
+    const struct job *job = slot->job;
+
+    g_array_set_size(slot->places, 0);
+    slot->buf = NULL;
+    slot->failed = FALSE;
+    slot->offload = !job->zero && can_offload(copy, job);
+    if (job->zero || slot->offload) {
+        add_place(slot, job->zero ? CELL_PLACE_ZERO : CELL_PLACE_DATA, job->start, job->length, 0);
+        return;
+    }
+    slot->buf = read_job(copy, slot);
+    if (slot->buf == NULL) {
+        slot->failed = TRUE;
+        return;
+    }
+    find_places(copy, slot, slot->buf);
+}

@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What users wait for, against stock qemu-img in the same run.
+
+Images of mixed content (40 % holes, 30 % text, 30 % random bytes) are made in a folder in memory.
+Each measurement runs stock and ours by turns and takes medians; a ratio is our median over the
+fastest stock setting tried. Results go to stdout as a table and, with --json, to a file.
+
+    tests/bench/bench.py [--qemu-img BUILD/qemu-img] [--size 2G] [--rounds 5] [--only WORD] [--json F]
+
+Environment: STOCK_QEMU_IMG (default: qemu-img in PATH), INSTAR_BENCH_DIR (default /dev/shm).
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+MIB = 1 << 20
+TEXT_FROM = ("/usr/include", "/usr/share/common-licenses", "/usr/share/perl")
+
+
+def parse_size(text):
+    units = {"k": 1 << 10, "m": MIB, "g": 1 << 30}
+    return int(text[:-1]) * units[text[-1].lower()] if text[-1].lower() in units else int(text)
+
+
+def read_text(limit):
+    """Real text: C headers and the like, as much as is wanted or there is."""
+    parts, size = [], 0
+    for top in TEXT_FROM:
+        for folder, folders, names in os.walk(top):
+            folders.sort()
+            for name in sorted(names):
+                try:
+                    with open(os.path.join(folder, name), "rb") as file:
+                        parts.append(file.read())
+                except OSError:
+                    continue
+                size += len(parts[-1])
+                if size >= limit:
+                    return b"".join(parts)[:limit]
+    return b"".join(parts)
+
+
+def make_mixed(path, size):
+    """A raw image in pieces of 1 MiB: 40 % holes, 30 % text, 30 % random, shuffled."""
+    dice = random.Random(1)
+    pieces = size // MIB
+    kinds = ["hole"] * (pieces * 40 // 100) + ["text"] * (pieces * 30 // 100)
+    kinds += ["random"] * (pieces - len(kinds))
+    dice.shuffle(kinds)
+    text = read_text(min(64 * MIB, size // 4))
+    at = 0
+    with open(path, "wb") as file:
+        file.truncate(pieces * MIB)
+        for index, kind in enumerate(kinds):
+            if kind == "hole":
+                continue
+            file.seek(index * MIB)
+            if kind == "random":
+                file.write(dice.randbytes(MIB))
+                continue
+            if at + MIB > len(text):
+                at = dice.randrange(4096)
+            file.write(text[at : at + MIB])
+            at += MIB
+
+
+class Bench:
+    def __init__(self, args, folder):
+        self.ours, self.stock = args.qemu_img, args.stock
+        self.rounds, self.only, self.folder = args.rounds, args.only, folder
+        self.results = []
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def run(self, program, argv, sandbox):
+        """One run: wall seconds, processor seconds, peak resident KiB of it and its children."""
+        env = dict(os.environ, INSTAR_SANDBOX=sandbox, LC_ALL="C")
+        start = time.monotonic()
+        process = subprocess.Popen([program] + argv, env=env, cwd=self.folder,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        message = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            sys.exit("%s %s: exit %d: %s" % (program, " ".join(argv), process.returncode,
+                                             message.decode(errors="replace")))
+        return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+
+    def measure(self, name, target, stock_argvs, our_argv=None, output=None, repeat=1,
+                what="wall", size_target=None):
+        """Runs stock's settings and both kinds of our cell by turns."""
+        if self.only and self.only not in name:
+            return
+        our_argv = our_argv or stock_argvs[0]
+        runners = [("stock " + " ".join(a for a in argv[1:] if a in ("-W", "-m", "16")),
+                    self.stock, argv, "auto") for argv in stock_argvs]
+        kinds = ["kvm", "process"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["process"]
+        runners += [(kind, self.ours, our_argv, kind) for kind in kinds]
+        samples = {label: [] for label, *_ in runners}
+        sizes = {}
+        for _ in range(self.rounds):
+            for label, program, argv, sandbox in runners:
+                wall = peak = 0
+                for _ in range(repeat):
+                    if output and os.path.exists(self.path(output)):
+                        os.unlink(self.path(output))
+                    one_wall, _, one_peak = self.run(program, argv, sandbox)
+                    wall, peak = wall + one_wall, max(peak, one_peak)
+                samples[label].append(peak if what == "peak" else wall / repeat)
+                if output and size_target:
+                    sizes[label] = os.stat(self.path(output)).st_size
+        medians = {label: statistics.median(values) for label, values in samples.items()}
+        best = min(value for label, value in medians.items() if label.startswith("stock"))
+        for kind in kinds:
+            self.add(name, kind, what, best, medians[kind], target)
+        if size_target:
+            stock_size = min(v for k, v in sizes.items() if k.startswith("stock"))
+            self.add(name + ", output", kinds[0], "bytes", stock_size, sizes[kinds[0]], size_target)
+
+    def add(self, name, kind, what, stock, ours, target):
+        row = {"name": name, "cell": kind, "what": what, "stock": stock, "ours": ours,
+               "ratio": ours / stock, "target": target, "met": ours / stock <= target}
+        self.results.append(row)
+        scale, form = {"wall": (1e3, "%.1f ms"), "peak": (1 / 1024, "%.1f MiB"),
+                       "bytes": (1 / MIB, "%.1f MiB")}[what]
+        print("%-34s %-8s %12s %12s   %5.2f  %s %.2f" %
+              (name, kind, form % (stock * scale), form % (ours * scale), row["ratio"],
+               "<=" if row["met"] else "ABOVE", target), flush=True)
+
+
+def prepare(bench, size):
+    make_mixed(bench.path("mixed.raw"), size)
+    for argv in (["convert", "-f", "raw", "-O", "qcow2", "mixed.raw", "mixed.qcow2"],
+                 ["convert", "-c", "-W", "-m", "16", "-f", "raw", "-O", "qcow2", "mixed.raw",
+                  "zlib.qcow2"]):
+        bench.run(bench.stock, argv, "auto")
+
+
+def run_all(bench, size):
+    parallel = ["-W", "-m", "16"]
+
+    def convert(*argv):
+        return ["convert", *argv]
+
+    bench.measure("info", 0.8, [["info", "mixed.qcow2"]], repeat=20)
+    to_qcow2 = ["-f", "raw", "-O", "qcow2", "mixed.raw", "out"]
+    bench.measure("convert raw to qcow2", 0.8, [convert(*to_qcow2), convert(*parallel, *to_qcow2)],
+                  convert(*to_qcow2), output="out")
+    to_raw = ["-f", "qcow2", "-O", "raw", "mixed.qcow2", "out"]
+    bench.measure("convert qcow2 to raw", 0.8, [convert(*to_raw), convert(*parallel, *to_raw)],
+                  convert(*to_raw), output="out")
+    from_zlib = ["-f", "qcow2", "-O", "raw", "zlib.qcow2", "out"]
+    bench.measure("convert zlib qcow2 to raw", 0.6,
+                  [convert(*from_zlib), convert(*parallel, *from_zlib)], convert(*from_zlib),
+                  output="out")
+    packed = ["-c", "-f", "raw", "-O", "qcow2", "mixed.raw", "out"]
+    bench.measure("convert -c to qcow2", 0.3, [convert(*packed), convert(*parallel, *packed)],
+                  convert(*packed), output="out", size_target=1.0)
+    bench.measure("compare raw, qcow2", 1.0,
+                  [["compare", "-f", "raw", "-F", "qcow2", "mixed.raw", "mixed.qcow2"]])
+    bench.measure("compare qcow2, zlib qcow2", 1.0, [["compare", "mixed.qcow2", "zlib.qcow2"]])
+    bench.measure("info, peak memory", 1.5, [["info", "mixed.qcow2"]], what="peak")
+    if os.path.exists(bench.path("out")):
+        os.unlink(bench.path("out"))
+    # Twice the image, one behind the other: the 4 GiB of which memory must not depend.
+    twice = ["-f", "raw", "-O", "qcow2", "mixed.raw", "mixed.raw", "out"]
+    bench.measure("convert %d MiB, peak memory" % (2 * size // MIB), 1.5,
+                  [convert(*twice)], output="out", what="peak")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--qemu-img", default="build/qemu-img")
+    parser.add_argument("--size", type=parse_size, default=2 << 30)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", help="measurements whose name contains this")
+    parser.add_argument("--json", help="write all results here")
+    args = parser.parse_args()
+    args.stock = os.environ.get("STOCK_QEMU_IMG") or shutil.which("qemu-img")
+    if not args.stock:
+        sys.exit("bench: there is no stock qemu-img to compare with")
+    args.qemu_img = os.path.abspath(args.qemu_img)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    folder = tempfile.mkdtemp(prefix="instar-bench-",
+                              dir=os.environ.get("INSTAR_BENCH_DIR", "/dev/shm"))
+    try:
+        bench = Bench(args, folder)
+        prepare(bench, args.size)
+        print("%-34s %-8s %12s %12s   %5s  %s" % ("", "cell", "stock", "ours", "ratio", "target"))
+        run_all(bench, args.size)
+    finally:
+        shutil.rmtree(folder)
+    above = [row for row in bench.results if not row["met"]]
+    print("%d measurements, %d above target, load %.1f" %
+          (len(bench.results), len(above), os.getloadavg()[0]))
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump({"size": args.size, "rounds": args.rounds, "stock": args.stock,
+                       "results": bench.results}, file, indent=2)
+            file.write("\n")
+
+
+if __name__ == "__main__":
+    main()
