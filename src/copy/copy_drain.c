@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing, in order unless told otherwise. Nobody hands a buffer to a certain writer: who has
- * filled the one that is next writes it, and whatever else is ready by then. With a source that is
- * read faster than the target is written this makes one worker a writer that never waits, while the
- * other keeps it fed; with compression all of them work and the writing is done in passing.
+ * Writing, in order unless told otherwise. Who has filled the job that is next claims it: gives it
+ * its room and steps on to the next number; then he writes it, while another may claim and write
+ * the next one. So room is given and writes are issued in order, and yet two of them can be under
+ * way. What is filled too early is left for whoever is free when its turn comes, and its worker
+ * goes on reading into another slot. Bytes are mostly written by the thread that has them in its
+ * cache, which was measured to be faster than a thread that only writes.
  */
 #include <errno.h>
 
@@ -95,7 +97,7 @@ static gboolean find_room(struct copy *copy, struct copy_slot *slot)
 /* ---- offloading ---- */
 
 /* Copies inside the kernel; what it will not copy is copied here, this time and from now on. */
-static gboolean offload_places(struct copy *copy, struct copy_slot *slot)
+static void offload_places(struct copy *copy, struct copy_slot *slot)
 {
     const struct piece *piece = &g_array_index(slot->job->pieces, struct piece, 0);
     guint index = (guint)(slot - slot->worker->slots);
@@ -115,13 +117,12 @@ static gboolean offload_places(struct copy *copy, struct copy_slot *slot)
                                                                 slot->buf, piece->length);
         if (fault.error_number != 0) {
             copy_fail_read(copy, piece, fault);
-            return FALSE;
+        } else {
+            write_places(copy, slot);
         }
-        write_places(copy, slot);
-        return TRUE;
+        return;
     }
     target_done(copy->target, (struct cell_place *)slot->places->data, slot->places->len);
-    return TRUE;
 }
 
 /* ---- progress ---- */
@@ -175,15 +176,25 @@ static void advance(struct copy *copy, const struct job *job)
 
 /* ---- slots ---- */
 
+/* Gives a slot its room; what fails has nothing to write. */
+static void claim(struct copy *copy, struct copy_slot *slot)
+{
+    if (slot->failed || copy_has_failed(copy) || !find_room(copy, slot)) {
+        slot->failed = TRUE;
+    } else {
+        advance(copy, slot->job);
+    }
+}
+
 static void write_slot(struct copy *copy, struct copy_slot *slot)
 {
-    if (!slot->failed && !copy_has_failed(copy) && find_room(copy, slot)) {
-        if (!slot->offload) {
-            write_places(copy, slot);
-        } else if (!offload_places(copy, slot)) {
-            return;
-        }
-        advance(copy, slot->job);
+    if (slot->failed) {
+        return;
+    }
+    if (slot->offload) {
+        offload_places(copy, slot);
+    } else {
+        write_places(copy, slot);
     }
 }
 
@@ -195,26 +206,39 @@ static void free_slot(struct copy *copy, struct copy_slot *slot)
     pool_answer_locked(copy->pool);
 }
 
-/* Lock held. Writes what is ready, in order, until there is a gap. */
+/* Lock held. The slot that is next, if it is filled and nobody is about to claim it. */
+static struct copy_slot *next_ready(const struct copy *copy)
+{
+    return copy->claiming ? NULL : copy->ready[copy->next_write % copy->nr_ready];
+}
+
+/* Lock held. Claims and writes what is ready, as long as there is something. */
 static void drain(struct copy *copy)
 {
     struct copy_slot *slot;
 
-    copy->draining = TRUE;
-    while ((slot = copy->ready[copy->next_write % copy->nr_ready]) != NULL) {
+    while ((slot = next_ready(copy)) != NULL) {
+        copy->claiming = TRUE;
+        pool_unlock(copy->pool);
+        claim(copy, slot);
+        pool_lock(copy->pool);
         copy->ready[copy->next_write % copy->nr_ready] = NULL;
+        copy->next_write++;
+        copy->claiming = FALSE;
+        if (next_ready(copy) != NULL) {
+            pool_answer_locked(copy->pool); /* for who waits in copy_free_slot */
+        }
         pool_unlock(copy->pool);
         write_slot(copy, slot);
         pool_lock(copy->pool);
-        copy->next_write++;
         free_slot(copy, slot);
     }
-    copy->draining = FALSE;
 }
 
 void copy_hand_over(struct copy *copy, struct copy_slot *slot, guint64 number)
 {
     if (copy->options->out_of_order) {
+        claim(copy, slot);
         write_slot(copy, slot);
         pool_lock(copy->pool);
         free_slot(copy, slot);
@@ -222,23 +246,31 @@ void copy_hand_over(struct copy *copy, struct copy_slot *slot, guint64 number)
         pool_lock(copy->pool);
         g_assert(copy->ready[number % copy->nr_ready] == NULL);
         copy->ready[number % copy->nr_ready] = slot;
-        if (!copy->draining) {
-            drain(copy);
-        }
+        drain(copy);
     }
     pool_unlock(copy->pool);
 }
 
+/* Lock held. */
+static struct copy_slot *find_free(struct copy_worker *worker)
+{
+    for (guint i = 0; i < COPY_SLOTS; i++) {
+        if (!worker->slots[i].busy) {
+            return &worker->slots[i];
+        }
+    }
+    return NULL;
+}
+
 struct copy_slot *copy_free_slot(struct copy *copy, struct copy_worker *worker)
 {
-    struct copy_slot *found = NULL;
+    struct copy_slot *found;
 
     pool_lock(copy->pool);
-    while (found == NULL) {
-        for (guint i = 0; found == NULL && i < COPY_SLOTS; i++) {
-            found = worker->slots[i].busy ? NULL : &worker->slots[i];
-        }
-        if (found == NULL) {
+    while ((found = find_free(worker)) == NULL) {
+        if (next_ready(copy) != NULL) {
+            drain(copy);
+        } else {
             pool_wait_answer(copy->pool);
         }
     }

@@ -60,7 +60,7 @@ struct copy {
     struct copy_slot **ready; /* [number % nr_ready]: filled, waiting to be written */
     guint nr_ready;
     guint64 next_write; /* number of the job that is written next */
-    gboolean draining;  /* some worker is writing */
+    gboolean claiming;  /* some worker gives it its room */
 };
 
 /* ---- copy_fault.c ---- */
@@ -84,9 +84,8 @@ void copy_fill(struct copy *copy, struct copy_slot *slot);
 /* ---- copy_drain.c ---- */
 
 /*
- * Hands a filled slot over to be written. In order, it is written when all jobs before it were, by
- * whoever is writing then: one worker goes on writing as long as there is something ready, the
- * others go on reading.
+ * Hands a filled slot over to be written: at once if it is its turn, otherwise when that comes, by
+ * whoever is free then.
  */
 void copy_hand_over(struct copy *copy, struct copy_slot *slot, guint64 number);
 

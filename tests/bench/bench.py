@@ -8,7 +8,12 @@ fastest stock setting tried. Results go to stdout as a table and, with --json, t
 
     tests/bench/bench.py [--qemu-img BUILD/qemu-img] [--size 2G] [--rounds 5] [--only WORD] [--json F]
 
-Environment: STOCK_QEMU_IMG (default: qemu-img in PATH), INSTAR_BENCH_DIR (default /dev/shm).
+The folder should lie on a disk file system with room for four times the size; everything stays in
+the page cache, as outputs are removed before they are written back. Peak memory is what GNU time
+says; without it those rows are skipped. A busy machine spoils the wall times: the last line tells
+its load, and the column "cpu" compares processor time, which suffers less.
+
+Environment: STOCK_QEMU_IMG (default: qemu-img in PATH), INSTAR_BENCH_DIR (default /var/tmp).
 """
 
 import argparse
@@ -78,16 +83,19 @@ class Bench:
     def __init__(self, args, folder):
         self.ours, self.stock = args.qemu_img, args.stock
         self.rounds, self.only, self.folder = args.rounds, args.only, folder
+        self.time = shutil.which("time")
         self.results = []
 
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def run(self, program, argv, sandbox):
-        """One run: wall seconds, processor seconds, peak resident KiB of it and its children."""
+    def run(self, program, argv, sandbox, peak=False):
+        """One run: wall seconds, processor seconds, peak resident KiB if asked for."""
         env = dict(os.environ, INSTAR_SANDBOX=sandbox, LC_ALL="C")
+        # This process is large, and a child begins as its copy: only a small parent can tell.
+        command = [self.time, "-f", "%M", "-o", self.path("peak")] if peak else []
         start = time.monotonic()
-        process = subprocess.Popen([program] + argv, env=env, cwd=self.folder,
+        process = subprocess.Popen(command + [program] + argv, env=env, cwd=self.folder,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         message = process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
@@ -96,7 +104,11 @@ class Bench:
         if process.returncode != 0:
             sys.exit("%s %s: exit %d: %s" % (program, " ".join(argv), process.returncode,
                                              message.decode(errors="replace")))
-        return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+        kib = 0
+        if peak:
+            with open(self.path("peak")) as file:
+                kib = int(file.read().split()[-1])
+        return wall, usage.ru_utime + usage.ru_stime, kib
 
     def measure(self, name, target, stock_argvs, our_argv=None, output=None, repeat=1,
                 what="wall", size_target=None):
@@ -108,36 +120,46 @@ class Bench:
                     self.stock, argv, "auto") for argv in stock_argvs]
         kinds = ["kvm", "process"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["process"]
         runners += [(kind, self.ours, our_argv, kind) for kind in kinds]
+        if what == "peak" and not self.time:
+            print("%-34s skipped: GNU time is not installed" % name)
+            return
         samples = {label: [] for label, *_ in runners}
+        cpus = {label: [] for label, *_ in runners}
         sizes = {}
         for _ in range(self.rounds):
             for label, program, argv, sandbox in runners:
-                wall = peak = 0
+                wall = cpu = peak = 0
                 for _ in range(repeat):
                     if output and os.path.exists(self.path(output)):
                         os.unlink(self.path(output))
-                    one_wall, _, one_peak = self.run(program, argv, sandbox)
-                    wall, peak = wall + one_wall, max(peak, one_peak)
+                    sample = self.run(program, argv, sandbox, what == "peak")
+                    wall, cpu, peak = wall + sample[0], cpu + sample[1], max(peak, sample[2])
+                cpus[label].append(cpu)
                 samples[label].append(peak if what == "peak" else wall / repeat)
                 if output and size_target:
                     sizes[label] = os.stat(self.path(output)).st_size
         medians = {label: statistics.median(values) for label, values in samples.items()}
-        best = min(value for label, value in medians.items() if label.startswith("stock"))
+        fastest = min((label for label in medians if label.startswith("stock")), key=medians.get)
         for kind in kinds:
-            self.add(name, kind, what, best, medians[kind], target)
+            cpu = statistics.median(cpus[kind]) / max(statistics.median(cpus[fastest]), 1e-6)
+            self.add(name, kind, what, medians[fastest], medians[kind], target,
+                     cpu if what == "wall" else None)
         if size_target:
             stock_size = min(v for k, v in sizes.items() if k.startswith("stock"))
-            self.add(name + ", output", kinds[0], "bytes", stock_size, sizes[kinds[0]], size_target)
+            self.add(name + ", output", kinds[0], "bytes", stock_size, sizes[kinds[0]],
+                     size_target, None)
 
-    def add(self, name, kind, what, stock, ours, target):
+    def add(self, name, kind, what, stock, ours, target, cpu):
         row = {"name": name, "cell": kind, "what": what, "stock": stock, "ours": ours,
-               "ratio": ours / stock, "target": target, "met": ours / stock <= target}
+               "ratio": ours / stock, "target": target, "met": ours / stock <= target,
+               "cpu_ratio": cpu}
         self.results.append(row)
         scale, form = {"wall": (1e3, "%.1f ms"), "peak": (1 / 1024, "%.1f MiB"),
                        "bytes": (1 / MIB, "%.1f MiB")}[what]
-        print("%-34s %-8s %12s %12s   %5.2f  %s %.2f" %
+        print("%-34s %-8s %12s %12s  %5.2f  %5s  %s %.2f" %
               (name, kind, form % (stock * scale), form % (ours * scale), row["ratio"],
-               "<=" if row["met"] else "ABOVE", target), flush=True)
+               "" if cpu is None else "%.2f" % cpu, "<=" if row["met"] else "ABOVE", target),
+              flush=True)
 
 
 def prepare(bench, size):
@@ -146,6 +168,7 @@ def prepare(bench, size):
                  ["convert", "-c", "-W", "-m", "16", "-f", "raw", "-O", "qcow2", "mixed.raw",
                   "zlib.qcow2"]):
         bench.run(bench.stock, argv, "auto")
+    os.sync()
 
 
 def run_all(bench, size):
@@ -195,11 +218,12 @@ def main():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     folder = tempfile.mkdtemp(prefix="instar-bench-",
-                              dir=os.environ.get("INSTAR_BENCH_DIR", "/dev/shm"))
+                              dir=os.environ.get("INSTAR_BENCH_DIR", "/var/tmp"))
     try:
         bench = Bench(args, folder)
         prepare(bench, args.size)
-        print("%-34s %-8s %12s %12s   %5s  %s" % ("", "cell", "stock", "ours", "ratio", "target"))
+        print("%-34s %-8s %12s %12s  %5s  %5s  %s" %
+              ("", "cell", "stock", "ours", "ratio", "cpu", "target"))
         run_all(bench, args.size)
     finally:
         shutil.rmtree(folder)
