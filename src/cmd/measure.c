@@ -39,12 +39,13 @@ static gboolean count_data(struct image *image, uint64_t cluster_bytes, uint64_t
                            GError **error)
 {
     g_autoptr(Extents) it = extents_new(image, 0, image_virtual_size(image), 0);
+    g_autoptr(GError) damage = NULL;
     uint64_t counted = 0; /* up to here */
     struct extent extent;
     int got;
 
     *out_bytes = 0;
-    while ((got = extents_next(it, &extent, error)) > 0) {
+    while ((got = extents_next(it, &extent, &damage)) > 0) {
         uint64_t start = MAX(extent.start, counted), end = extent.start + extent.length;
 
         if (end <= counted || extent.zero || !extent.data || !extent.present)
@@ -52,7 +53,12 @@ static gboolean count_data(struct image *image, uint64_t cluster_bytes, uint64_t
         counted = round_up(end, cluster_bytes);
         *out_bytes += counted - start / cluster_bytes * cluster_bytes;
     }
-    return got == 0;
+    if (got < 0) {
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Unable to get block status: %s",
+                    g_strerror(image_report_damage(damage)));
+        return FALSE;
+    }
+    return TRUE;
 }
 
 /* ---- bitmaps ---- */
