@@ -126,6 +126,10 @@ static gboolean open_image(const struct options *opt, struct cache_mode cache,
     };
     GError *error = NULL;
 
+    if (opt->target_image_opts && opt->out_format != NULL) {
+        report_error("--image-opts and --format are mutually exclusive");
+        return FALSE;
+    }
     out->image = image_open(&options, &error);
     if (out->image == NULL) {
         wording_prefix_open(&error, out->name);
