@@ -52,6 +52,8 @@ static const struct wording_row rows[] = {
     {GUEST_ERR_PLAN_SHRINK_UNBUILT, "Shrinking qcow2 images is not built yet"},
     {GUEST_ERR_PLAN_RESIZE_FORMAT, "Image format driver does not support resize"},
     {GUEST_ERR_PLAN_RESIZE_BITMAPS, "Resizing an image whose bitmaps must grow is not built yet"},
+    {GUEST_ERR_PLAN_BITMAP_IN_USE, "Bitmap '{span}' is inconsistent and cannot be used\n"
+                                   "Try block-dirty-bitmap-remove to delete this bitmap from disk"},
     {GUEST_ERR_PLAN_RESIZE_OCCUPIED,
      "Clusters behind the end of the disk are in use (entry at offset {0#x})"},
     {GUEST_ERR_PLAN_ZERO_V2, "Failed to zero out new clusters: Operation not supported"},

@@ -43,6 +43,7 @@
 #define GUEST_ERR_PLAN_RESIZE_OCCUPIED GUEST_ERR_PLAN_CODE(39) /* 0: offset of the entry */
 #define GUEST_ERR_PLAN_ZERO_V2         GUEST_ERR_PLAN_CODE(40)
 #define GUEST_ERR_PLAN_TABLE_FULL      GUEST_ERR_PLAN_CODE(38) /* refcount table at its limit */
+#define GUEST_ERR_PLAN_BITMAP_IN_USE   GUEST_ERR_PLAN_CODE(41) /* text: the bitmap's name */
 
 /* any change of an existing image */
 #define GUEST_ERR_PLAN_DIRTY         GUEST_ERR_PLAN_CODE(48)

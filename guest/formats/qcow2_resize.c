@@ -33,7 +33,11 @@ static uint64_t bitmap_entries(const struct resize_plan *p, uint64_t size, unsig
 static enum guest_err check_bitmaps(const struct resize_plan *p, struct guest_err_detail *detail)
 {
     for (uint32_t i = 0; i < p->q->nr_bitmaps; i++) {
-        unsigned granularity = p->q->bitmaps[i].granularity_bits;
+        const struct qcow2_bitmap *b = &p->q->bitmaps[i];
+        unsigned granularity = b->granularity_bits;
+
+        if (b->flags & QCOW2_BITMAP_IN_USE)
+            return err_text(detail, (enum guest_err)GUEST_ERR_PLAN_BITMAP_IN_USE, b->name, 0);
         if (bitmap_entries(p, p->old_size, granularity) !=
             bitmap_entries(p, p->new_size, granularity))
             return err_plain(detail, GUEST_ERR_PLAN_RESIZE_BITMAPS);
