@@ -261,7 +261,11 @@ gboolean set_aio(struct parse *parse, const struct option_row *row, const char *
     if (!g_strv_contains(words, value)) {
         return plain_error(parse, "Invalid aio option: %s", value);
     }
-    parse->opt->bench_aio = value;
+    /* As stock adds them up: native wins over io_uring, and threads undoes neither. */
+    if (parse->opt->bench_aio == NULL ||
+        (strcmp(value, "threads") != 0 && strcmp(parse->opt->bench_aio, "native") != 0)) {
+        parse->opt->bench_aio = value;
+    }
     return TRUE;
 }
 

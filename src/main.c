@@ -23,6 +23,7 @@
 typedef int (*verb_fn)(const struct invocation *inv);
 
 /* Weak, so that a verb whose file is not there yet is a NULL here and not a link error. */
+#pragma weak cmd_bench
 #pragma weak cmd_check
 #pragma weak cmd_compare
 #pragma weak cmd_convert
@@ -34,6 +35,8 @@ typedef int (*verb_fn)(const struct invocation *inv);
 static verb_fn find_verb(enum verb verb)
 {
     switch (verb) {
+    case VERB_BENCH:
+        return cmd_bench;
     case VERB_CHECK:
         return cmd_check;
     case VERB_COMPARE:

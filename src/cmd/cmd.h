@@ -8,6 +8,7 @@
 
 #include "compat/argv.h"
 
+int cmd_bench(const struct invocation *inv);
 int cmd_check(const struct invocation *inv);
 int cmd_compare(const struct invocation *inv);
 int cmd_convert(const struct invocation *inv);

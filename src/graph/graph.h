@@ -29,6 +29,7 @@ struct image_open_options {
     gboolean no_io;       /* metadata alone (info): no backing, no data file, weaker locks */
     gboolean for_check;
     gboolean exclusive_source; /* convert sources do not share writes */
+    gboolean native_aio;       /* refused without cache.direct, once the file is open */
     struct cache_mode cache;
 };
 

@@ -300,6 +300,12 @@ struct image *image_open_name(struct graph *graph, const struct name *name,
     if (endpoint == NULL) {
         return NULL;
     }
+    if (own.native_aio && !name->cache.direct) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                            "aio=native was specified, but it requires cache.direct=on, which was "
+                            "not specified.");
+        return NULL;
+    }
     layer.endpoint = endpoint;
     layer.writable = own.read_write;
     layer.no_lock = name->no_lock;

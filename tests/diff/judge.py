@@ -38,6 +38,7 @@ def without_steps(text):
 
 def normalised(text, folder, case):
     text = without_steps(readable(text).replace(folder, "<dir>"))
+    text = re.sub(r"(Run completed in) \d+\.\d{3} seconds", r"\1 <time> seconds", text)
     if "sizes" in case.keys:
         text = re.sub(r"(disk size|file length): .*", r"\1: <size>", text)
         text = re.sub(r'"actual-size": \d+', '"actual-size": <size>', text)

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `bench`: how long a number of requests takes. Only the words are here; src/copy/bench.c runs it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "compat/exit_status.h"
+#include "compat/wording.h"
+#include "src/cmd/cmd.h"
+#include "src/copy/bench.h"
+#include "src/plan/apply.h"
+
+static enum bench_engine engine_of(const char *word)
+{
+    if (word == NULL || strcmp(word, "threads") == 0) {
+        return BENCH_THREADS;
+    }
+    return strcmp(word, "native") == 0 ? BENCH_AIO : BENCH_URING;
+}
+
+static int fail(GError *error)
+{
+    report_gerror(error);
+    g_error_free(error);
+    return EXIT_STATUS_ERROR;
+}
+
+static void print_task(const struct bench_options *options)
+{
+    printf("Sending %" PRIu64 " %s requests, %" PRIu64 " bytes each, %" PRIu64
+           " in parallel (starting at offset %" PRIu64 ", step size %" PRIu64 ")\n",
+           options->count, options->write ? "write" : "read", options->request_bytes,
+           options->depth, options->offset, options->step_bytes);
+    if (options->flush_interval != 0) {
+        printf("Sending flush every %" PRIu64 " requests\n", options->flush_interval);
+    }
+}
+
+static int run(struct bench_disk *disk, const struct bench_options *options)
+{
+    GError *error = NULL;
+    struct bench *bench = bench_new(disk, options, &error);
+    gint64 usecs;
+    int err;
+
+    if (bench == NULL) {
+        return fail(error);
+    }
+    print_task(options);
+    err = bench_run(bench, &usecs);
+    bench_free(bench);
+    if (err != 0) {
+        report_error("Failed request: %s", g_strerror(err));
+        return EXIT_STATUS_ERROR;
+    }
+    printf("Run completed in %3.3f seconds.\n", (double)usecs / G_USEC_PER_SEC);
+    return EXIT_STATUS_OK;
+}
+
+static int run_on_image(struct image *image, const struct bench_options *options)
+{
+    struct cell_config cell;
+    struct bench_disk *disk;
+    GError *error = NULL;
+    int status;
+
+    if (!cell_config_from_environment(&cell, &error)) {
+        return fail(error);
+    }
+    if (apply_explains()) {
+        fprintf(stderr, "plan: %" PRIu64 " requests\n", options->count);
+        return EXIT_STATUS_OK;
+    }
+    disk = bench_disk_new(image, options->write, &cell, &error);
+    if (disk == NULL) {
+        return fail(error);
+    }
+    status = run(disk, options);
+    bench_disk_free(disk);
+    return status;
+}
+
+int cmd_bench(const struct invocation *inv)
+{
+    const struct options *opt = &inv->opt;
+    struct bench_options options = {
+        .count = (guint64)opt->bench_count,
+        .depth = (guint64)opt->bench_depth,
+        .offset = opt->bench_offset_bytes,
+        .request_bytes = opt->bench_buffer_bytes,
+        .step_bytes = opt->bench_step_bytes,
+        .write = opt->bench_write,
+        .pattern = (guint8)opt->bench_pattern,
+        .flush_interval = (guint64)opt->bench_flush_interval,
+        .drain = !opt->bench_no_drain,
+        .engine = engine_of(opt->bench_aio),
+    };
+    struct image_open_options how = {
+        .filename = g_ptr_array_index(inv->operands, 0),
+        .image_opts = opt->image_opts,
+        .format = opt->format,
+        .read_write = opt->bench_write,
+        .force_share = opt->force_share,
+        .native_aio = options.engine == BENCH_AIO,
+        .cache = opt->cache_mode,
+    };
+    GError *error = NULL;
+    struct image *image = image_open(&how, &error);
+    int status;
+
+    if (image == NULL) {
+        wording_prefix_open(&error, how.filename);
+        return fail(error);
+    }
+    status = run_on_image(image, &options);
+    image_free(image);
+    return status;
+}
