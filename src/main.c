@@ -22,16 +22,6 @@
 
 typedef int (*verb_fn)(const struct invocation *inv);
 
-/* Weak, so that a verb whose file is not there yet is a NULL here and not a link error. */
-#pragma weak cmd_bench
-#pragma weak cmd_check
-#pragma weak cmd_compare
-#pragma weak cmd_convert
-#pragma weak cmd_create
-#pragma weak cmd_dd
-#pragma weak cmd_measure
-#pragma weak cmd_resize
-
 static verb_fn find_verb(enum verb verb)
 {
     switch (verb) {
