@@ -207,10 +207,24 @@ static bool yield_entries(struct resize_plan *p, struct plan_sink *sink, uint64_
     return true;
 }
 
+/* The old entries, zeros, and among them those of the new tables. */
 static bool yield_new_l1(struct resize_plan *p, struct plan_sink *sink)
 {
-    return !p->l1_moves || yield_entries(p, sink, p->l1_cluster << rbits(p), &p->index,
-                                         p->l1_entries, CELL_NOTE_L1_TABLE, l1_entry);
+    uint64_t offset = p->l1_cluster << rbits(p), old = p->q->header.l1_size;
+    if (!p->l1_moves)
+        return true;
+    if (!plan_room(sink, 1, 0))
+        return false;
+    if (p->index == 0 && p->l1_entries > old)
+        plan_simple(sink, CELL_OP_ZERO, p->blob, offset + old * 8, (p->l1_entries - old) * 8,
+                    CELL_NOTE_L1_TABLE);
+    if (!yield_entries(p, sink, offset, &p->index, old, CELL_NOTE_L1_TABLE, l1_entry))
+        return false;
+    if (p->nr_tables == 0)
+        return true;
+    p->index = max_u64(p->index, max_u64(old, p->tables[0].l1_index));
+    return yield_entries(p, sink, offset, &p->index, p->tables[0].l1_index + p->nr_tables,
+                         CELL_NOTE_L1_TABLE, l1_entry);
 }
 
 /* ---- stage 2 ---- */
@@ -240,9 +254,18 @@ static uint64_t rt_entry(const struct resize_plan *p, uint64_t i)
 
 static bool yield_new_rt(struct resize_plan *p, struct plan_sink *sink)
 {
-    return !p->rt_clusters || yield_entries(p, sink, p->rt_cluster << rbits(p), &p->index,
-                                            p->rt_clusters * (p->q->cluster_size / 8),
-                                            CELL_NOTE_REFCOUNT_TABLE, rt_entry);
+    uint64_t offset = p->rt_cluster << rbits(p), used = p->bump.nr_blocks * 8;
+    uint64_t all = p->rt_clusters << rbits(p);
+    if (!p->rt_clusters)
+        return true;
+    if (!yield_entries(p, sink, offset, &p->index, p->bump.nr_blocks, CELL_NOTE_REFCOUNT_TABLE,
+                       rt_entry) ||
+        !plan_room(sink, 1, 0))
+        return false;
+    if (used < all)
+        plan_simple(sink, CELL_OP_ZERO, p->blob, offset + used, all - used,
+                    CELL_NOTE_REFCOUNT_TABLE);
+    return true;
 }
 
 static bool yield_old_blocks(struct resize_plan *p, struct plan_sink *sink)

@@ -130,6 +130,7 @@ static const struct scenario scenarios[] = {
     {.name = "same", .prepare = FILL, .old_size = M, .new_size = M},
     {.name = "sector", .prepare = FILL, .old_size = M, .new_size = M + 512},
     {.name = "from-zero", .old_size = 0, .new_size = M},
+    {.name = "from-zero-metadata", .old_size = 0, .new_size = 3 * M, .preallocation = METADATA},
     {.name = "l1-in-place", .prepare = FILL, .old_size = M, .new_size = 10 * G},
     {.name = "l1-moves",
      .options = "cluster_size=512",
