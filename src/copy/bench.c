@@ -59,7 +59,7 @@ static gboolean wait_for_flush(struct bench *bench, guint64 number)
 
     pool_lock(bench->pool);
     while (must_wait(bench, number)) {
-        pool_wait_feeder(bench->pool);
+        pool_wait_answer(bench->pool);
     }
     ok = bench->failed == 0;
     pool_unlock(bench->pool);
@@ -122,10 +122,6 @@ static void run_lane(void *user, unsigned worker, void *job, guint64 number)
     struct bench *bench = user;
     guint8 *buf = bench->buffers + worker * bench->stride;
 
-    pool_pass_turn(bench->pool, number);
-    pool_lock(bench->pool);
-    pool_tell(bench->pool); /* the feeder may be waiting to push the next lane */
-    pool_unlock(bench->pool);
     for (;;) {
         guint64 request = __atomic_fetch_add(&bench->next, 1, __ATOMIC_RELAXED);
         int err;

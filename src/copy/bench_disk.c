@@ -135,7 +135,7 @@ static guint borrow_reader(struct bench_disk *disk)
     }
     disk->reader_busy[index] = TRUE;
     if (disk->readers[index] == NULL) {
-        disk->readers[index] = reader_new(READER_BYTES, &disk->cell);
+        disk->readers[index] = reader_new(READER_BYTES, 1, &disk->cell);
     }
     g_mutex_unlock(&disk->readers_lock);
     return index;
@@ -161,7 +161,7 @@ static int read_compressed(struct bench_disk *disk, struct piece piece, guint8 *
 
         last = piece.length <= READER_BYTES;
         part = last ? piece : piece_cut(&piece, READER_BYTES);
-        bytes = reader_fill(disk->readers[index], &part, 1, &fault);
+        bytes = reader_fill(disk->readers[index], 0, &part, 1, &fault);
         if (bytes != NULL) {
             memcpy(buf, bytes, part.length);
             buf += part.length;
@@ -258,7 +258,7 @@ static int find_cluster(struct bench_disk *disk, guint64 at, guint64 end, guint6
     gsize value;
 
     while ((value = known(disk, cluster, &is_known)) == CLUSTER_BUSY && is_known) {
-        pool_wait_feeder(disk->pool);
+        pool_wait_answer(disk->pool);
     }
     if (is_known) {
         *out_offset = value + at % unit;

@@ -155,7 +155,7 @@ static struct window *need_window(struct lookup *lookup, guint64 index)
         } else {
             g_array_append_val(lookup->wanted, index);
             pool_tell(lookup->pool);
-            pool_wait_feeder(lookup->pool);
+            pool_wait_answer(lookup->pool);
         }
     }
     return window;
