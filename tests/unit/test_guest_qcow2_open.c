@@ -182,9 +182,10 @@ static void test_snapshots(void)
 {
     struct image *image = image_new(BITS, 1 << 20);
     uint64_t table = image_cluster(image, 5);
-    Abi__InfoReply reply = ABI__INFO_REPLY__INIT;
+    Abi__InfoReply *reply = calloc(1, sizeof(*reply));
     struct node *node;
 
+    abi__info_reply__init(reply);
     image_put32(image, AT_NB_SNAPSHOTS, 1);
     image_put64(image, AT_SNAPSHOTS_OFFSET, table);
     image_put64(image, table, image_cluster(image, 3)); /* l1_table_offset */
@@ -199,12 +200,13 @@ static void test_snapshots(void)
     image_put64(image, table + 56, UINT64_MAX);         /* icount: none */
     image_put_text(image, table + 64, "1snap");
     g_assert_cmpint(image_open(image, FALSE, &node), ==, GUEST_OK);
-    g_assert_cmpint(node->driver->info(node, &reply, &image->detail), ==, GUEST_OK);
-    g_assert_cmpuint(reply.n_snapshot, ==, 1);
-    g_assert_cmpuint(reply.snapshot[0]->vm_state_size, ==, UINT64_C(1) << 33);
-    g_assert_cmpuint(reply.snapshot[0]->disk_size, ==, 4096);
-    g_assert_false(reply.snapshot[0]->has_icount);
-    g_assert_cmpmem(reply.snapshot[0]->name.data, reply.snapshot[0]->name.len, "snap", 4);
+    g_assert_cmpint(node->driver->info(node, reply, &image->detail), ==, GUEST_OK);
+    g_assert_cmpuint(reply->n_snapshot, ==, 1);
+    g_assert_cmpuint(reply->snapshot[0]->vm_state_size, ==, UINT64_C(1) << 33);
+    g_assert_cmpuint(reply->snapshot[0]->disk_size, ==, 4096);
+    g_assert_false(reply->snapshot[0]->has_icount);
+    g_assert_cmpmem(reply->snapshot[0]->name.data, reply->snapshot[0]->name.len, "snap", 4);
+    abi__info_reply__free_unpacked(reply, NULL);
     node_free(node);
 
     image_put32(image, table + 36, 1025);
