@@ -23,7 +23,7 @@ attacks="
 03 01;$FAULT;$FAULT;reads null
 04 01;$FAULT;$FAULT;jumps outside
 05 01;$FAULT;$FAULT;recurses without end
-06 01;busy for 2 seconds without progress;busy for 2 seconds without progress;loops for ever
+06 01;busy for 4 seconds without progress;busy for 4 seconds without progress;loops for ever
 07 01;$FAULT;$FAULT;allocates without end
 08 01;$INVALID \(doorbell\);$INVALID \(doorbell\);rings with nonsense
 09 01;$REFUSED;$REFUSED;reads outside a blob
@@ -45,7 +45,7 @@ attacks="
 25 01;$FAULT;it exited;leaves
 26 01;stack smashed;stack smashed;smashes its stack
 27 01;$FAULT;$FAULT;reads where the host's stack would be
-06 04;busy for 2 seconds without progress;busy for 2 seconds without progress;loops for ever while mapping
+06 04;busy for 4 seconds without progress;busy for 4 seconds without progress;loops for ever while mapping
 30 04;$INVALID;$INVALID;claims four billion extents
 31 04;$INVALID;$INVALID;names a blob that is not there
 32 04;$INVALID;$INVALID;gives an offset that overflows
@@ -75,7 +75,8 @@ make_image() { # attack, method
         printf 'INSTAR-ATTACK %s %s\n' "$1" "$2" | dd of=bad.qcow2 bs=1 seek=32768 conv=notrunc status=none
 }
 
-export INSTAR_CELL_TIMEOUT=2
+# little memory, so that using it up is quick; time enough for a busy machine
+export INSTAR_CELL_TIMEOUT=4 INSTAR_CELL_MEMORY=32M
 for kind in $kinds; do
     while IFS=';' read -r which kvm_text process_text name; do
         [ -n "$which" ] || continue
