@@ -224,12 +224,15 @@ static enum guest_err encode_header(struct create_plan *p, const Abi__Qcow2Creat
 /* The file's length first, so that everything after it is inside; then room for the data. */
 static bool yield_sizes(struct create_plan *p, struct plan_sink *sink)
 {
-    if (!plan_room(sink, 4, 0))
+    if (!plan_room(sink, 5, 0))
         return false;
     plan_simple(sink, CELL_OP_TRUNCATE, p->blob, p->base.file_size, 0, CELL_NOTE_FILE_SIZE);
     bool falloc = p->params.preallocation == ABI__PREALLOCATION__PREALLOC_FALLOC;
     bool full = p->params.preallocation == ABI__PREALLOCATION__PREALLOC_FULL;
     enum cell_op_kind kind = full ? CELL_OP_FILL : CELL_OP_ALLOCATE;
+    /* A device may hold anything: what is preallocated must read as zeros there as well. */
+    if (p->nr_tables && !contiguous(p) && !p->params.has_data_file)
+        plan_simple(sink, CELL_OP_ZERO, p->blob, 0, p->base.file_size, CELL_NOTE_DATA);
     if (contiguous(p))
         plan_simple(sink, kind, p->blob, p->first_data_cluster << p->params.cluster_bits,
                     data_clusters(p) << p->params.cluster_bits, CELL_NOTE_DATA);

@@ -160,11 +160,11 @@ static int flush_all(const struct apply_target *targets, unsigned nr_targets)
     return 0;
 }
 
-/* A device has the size it has: what does not fit fails when it is written. */
+/* A device has the size it has. */
 static int apply_truncate(struct endpoint *endpoint, uint64_t size_bytes)
 {
     if (strcmp(endpoint_protocol(endpoint), "host_device") == 0)
-        return 0;
+        return size_bytes <= endpoint_size(endpoint) ? 0 : ENOSPC;
     return endpoint_truncate(endpoint, size_bytes);
 }
 

@@ -160,12 +160,13 @@ gboolean create_file_set_size(struct endpoint *endpoint, uint64_t size_bytes,
         return set_size(endpoint, size_bytes, preallocation, NULL, error);
     if (preallocation != PREALLOC_OFF) {
         static const char *const words[] = {"off", "metadata", "falloc", "full"};
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Unsupported preallocation mode: %s",
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                    "Preallocation mode '%s' unsupported for this non-regular file",
                     words[preallocation]);
         return FALSE;
     }
-    if (size_bytes <= endpoint_size(endpoint))
+    if (size_bytes == endpoint_size(endpoint))
         return TRUE;
-    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Cannot grow device files");
+    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Cannot resize device files");
     return FALSE;
 }

@@ -156,6 +156,19 @@ static gboolean open_data_file(MadeFile *file, const struct create_qcow2 *option
     return file->endpoint != NULL && grow_kept_file(file->endpoint, options->size_bytes, error);
 }
 
+/* Devices have no way to promise room. */
+static gboolean check_preallocation(const struct create_qcow2 *options, struct endpoint *target,
+                                    GError **error)
+{
+    if (options->preallocation != PREALLOC_FALLOC ||
+        strcmp(endpoint_protocol(target), "host_device") != 0)
+        return TRUE;
+    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                        "Could not resize image: Failed to resize underlying file: Preallocation "
+                        "mode 'falloc' unsupported for this non-regular file");
+    return FALSE;
+}
+
 static gboolean apply_qcow2(struct cell *cell, const char *filename,
                             const struct create_file *file_options,
                             const struct create_qcow2 *options, gboolean no_flush, GError **error)
@@ -167,6 +180,9 @@ static gboolean apply_qcow2(struct cell *cell, const char *filename,
         !lock_file(&image, error))
         return FALSE;
     if (options->data_file != NULL && !open_data_file(&data, options, no_flush, error))
+        return FALSE;
+    if (!check_preallocation(options, data.endpoint != NULL ? data.endpoint : image.endpoint,
+                             error))
         return FALSE;
     struct apply_target targets[] = {
         {.blob = IMAGE_BLOB, .endpoint = image.endpoint},
