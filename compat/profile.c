@@ -52,6 +52,7 @@ static const struct profile profiles[PROFILE_NR] = {
             .info_children = TRUE,
             .map_compressed = TRUE,
             .snapshot_wide = TRUE,
+            .bench_fits = TRUE,
             .json_position = TRUE,
         },
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "compat/exit_status.h"
+#include "compat/profile.h"
 #include "compat/wording.h"
 #include "src/cmd/cmd.h"
 #include "src/copy/bench.h"
@@ -57,6 +58,15 @@ static int run(struct bench_disk *disk, const struct bench_options *options)
     }
     printf("Run completed in %3.3f seconds.\n", (double)usecs / G_USEC_PER_SEC);
     return EXIT_STATUS_OK;
+}
+
+/* Where offsets wrap: 11.1 keeps room for a request behind them. */
+static guint64 wrap_of(guint64 size, guint64 request_bytes)
+{
+    if (!profile_get()->bench_fits) {
+        return size;
+    }
+    return size > request_bytes ? size - request_bytes : 0;
 }
 
 static int run_on_image(struct image *image, const struct bench_options *options)
@@ -114,6 +124,7 @@ int cmd_bench(const struct invocation *inv)
         wording_prefix_open(&error, how.filename);
         return fail(error);
     }
+    options.wrap_bytes = wrap_of(image_virtual_size(image), options.request_bytes);
     status = run_on_image(image, &options);
     image_free(image);
     return status;

@@ -104,7 +104,7 @@ static int note_done(struct bench *bench)
 static int run_request(struct bench *bench, guint64 number, guint8 *buf)
 {
     const struct bench_options *options = bench->options;
-    guint64 offset = bench_offset(options, bench_disk_size(bench->disk), number);
+    guint64 offset = bench_offset(options, number);
     int err = flush_between(bench, number);
 
     if (err == 0) {

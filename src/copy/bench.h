@@ -22,8 +22,9 @@ enum bench_engine {
 
 struct bench_options {
     guint64 count;
-    guint64 depth;  /* under way at once; see BENCH_THREADS_MAX, KERNEL_QUEUE_DEPTH_MAX */
-    guint64 offset; /* bytes, of the first request: the others wrap at the disk's end */
+    guint64 depth;      /* under way at once; see BENCH_THREADS_MAX, KERNEL_QUEUE_DEPTH_MAX */
+    guint64 offset;     /* bytes, of the first request, which does not wrap */
+    guint64 wrap_bytes; /* what those of the others are taken modulo of; 0: they are 0 */
     guint64 request_bytes;
     guint64 step_bytes;
     gboolean write;

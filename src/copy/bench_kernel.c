@@ -50,7 +50,7 @@ static void issue(struct kernel_bench *bench)
     guint64 at;
     int err;
 
-    slot->offset = bench_offset(options, bench_disk_size(bench->disk), bench->issued++);
+    slot->offset = bench_offset(options, bench->issued++);
     if (bench_disk_locate(bench->disk, slot->offset, options->request_bytes, options->write,
                           &endpoint, &at)) {
         err = kernel_queue_add(bench->queue, &(struct kernel_request){

@@ -9,15 +9,16 @@
 
 /*
  * The offset of request `number`, from 0 on. The first is where it was asked for, even behind the
- * end; each later one is a step further, modulo the size of the disk.
+ * end; each later one is a step further, modulo wrap_bytes.
  */
-static inline guint64 bench_offset(const struct bench_options *options, guint64 size,
-                                   guint64 number)
+static inline guint64 bench_offset(const struct bench_options *options, guint64 number)
 {
+    guint64 wrap = options->wrap_bytes;
+
     if (number == 0) {
         return options->offset;
     }
-    return size == 0 ? 0 : (options->offset % size + options->step_bytes * number % size) % size;
+    return wrap == 0 ? 0 : (options->offset % wrap + options->step_bytes * number % wrap) % wrap;
 }
 
 /*
