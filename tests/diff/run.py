@@ -72,6 +72,9 @@ class Suite:
     def runs(self, case):
         """(stock version, kinds of cell) for each stock run of the case."""
         wanted = [v for v in self.oracles if case.wanted_for(v)]
+        if "auto" in case.keys:
+            # the other user cannot reach what fetch-oracles unpacked below a home folder
+            wanted = [v for v in wanted if v == "7.2"]
         if "agree" in case.keys:
             wanted = wanted[:1]
         for index, version in enumerate(wanted):
