@@ -98,7 +98,7 @@ static int compare(const struct invocation *inv, struct image *const images[2])
 {
     const struct options *opt = &inv->opt;
     struct compare_options options = {
-        .workers = pool_default_workers(WORKERS_MAX),
+        .workers = pool_default_workers(WORKERS_MAX, COMPARE_WORKER_ADDRESSES),
         .strict = opt->strict,
         .progress = opt->progress,
         .before_tail = warn_of_sizes,

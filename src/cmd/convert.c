@@ -124,11 +124,12 @@ static void report_fault(const struct copy_fault *fault)
     }
 }
 
-static gboolean fill_options(const struct options *opt, const struct convert_target *target,
-                             struct copy_options *out, GError **error)
+static gboolean fill_options(const struct options *opt, const GPtrArray *sources,
+                             const struct convert_target *target, struct copy_options *out,
+                             GError **error)
 {
     *out = (struct copy_options){
-        .workers = pool_default_workers(opt->parallel),
+        .workers = pool_default_workers(opt->parallel, COPY_WORKER_ADDRESSES),
         .sparse_bytes = opt->have_sparse_size ? opt->sparse_size_bytes : SPARSE_BYTES,
         .out_of_order = opt->oob_writes,
         .salvage = opt->salvage,
@@ -139,6 +140,9 @@ static gboolean fill_options(const struct options *opt, const struct convert_tar
         .rate_bytes = opt->have_rate_limit ? opt->rate_limit_bytes : 0,
         .chunk_bytes = opt->compress ? target_shape(target->target)->unit_bytes : REQUEST_BYTES,
     };
+    for (guint i = 0; i < sources->len; i++) {
+        out->source_unit = MAX(out->source_unit, image_cluster_size(g_ptr_array_index(sources, i)));
+    }
     return cell_config_from_environment(&out->cell, error);
 }
 
@@ -160,7 +164,7 @@ static gboolean copy(const struct options *opt, GPtrArray *sources, struct conve
     GError *error = NULL;
     gboolean ok;
 
-    if (!fill_options(opt, target, &options, &error)) {
+    if (!fill_options(opt, sources, target, &options, &error)) {
         feed_free(feed);
         return fail(error);
     }

@@ -164,7 +164,7 @@ static gboolean copy_blocks(struct image *source, struct run run, struct target 
     struct run_feed feed = {.run = run};
     struct copy_feed pieces = {.next = next_piece, .user = &feed};
     struct copy_options options = {
-        .workers = pool_default_workers(WORKERS_MAX),
+        .workers = pool_default_workers(WORKERS_MAX, COPY_WORKER_ADDRESSES),
         .chunk_bytes = REQUEST_BYTES,
     };
     struct copy_fault fault = {0};

@@ -16,6 +16,7 @@
 #include "src/copy/zero.h"
 
 #define JOB_BYTES     (1u << 20)
+#define JOB_BYTES_MAX (2u << 20)
 #define REQUEST_BYTES (2u << 20) /* stock's, by which errors are told */
 #define SECTOR        512u
 
@@ -34,7 +35,8 @@ struct side {
 struct compare {
     const struct compare_options *options;
     struct side sides[2];
-    guint64 size; /* of the longer one */
+    guint64 size;      /* of the longer one */
+    guint64 job_bytes; /* at least what either side compresses as one */
     struct pool *pool;
     struct reader_pair {
         struct reader *readers[2];
@@ -95,7 +97,7 @@ static gboolean read_side(struct compare *compare, struct reader_pair *w, const 
         return TRUE;
     }
     if (w->readers[side] == NULL) {
-        w->readers[side] = reader_new(JOB_BYTES, 1, &compare->options->cell);
+        w->readers[side] = reader_new(compare->job_bytes, 1, &compare->options->cell);
     }
     *out = reader_fill(w->readers[side], 0, (struct piece *)pieces->data, pieces->len, &fault);
     if (*out != NULL) {
@@ -165,10 +167,12 @@ static void push_job(struct compare *compare)
 }
 
 /* Whether a piece can follow the last one of that side in the same job. */
-static gboolean fits(const struct job *job, const struct piece pieces[2])
+static gboolean fits(const struct compare *compare, const struct piece pieces[2])
 {
+    const struct job *job = compare->job;
+
     if (job->start + job->length != pieces[0].start ||
-        pieces[0].start / JOB_BYTES != job->start / JOB_BYTES) {
+        pieces[0].start / compare->job_bytes != job->start / compare->job_bytes) {
         return FALSE;
     }
     for (guint side = 0; side < 2; side++) {
@@ -184,11 +188,11 @@ static void add_pieces(struct compare *compare, struct piece pieces[2])
 {
     while (pieces[0].length > 0) {
         guint64 start = pieces[0].start;
-        guint64 to_job = JOB_BYTES - start % JOB_BYTES;
+        guint64 to_job = compare->job_bytes - start % compare->job_bytes;
         guint64 to_request = REQUEST_BYTES - (start - pieces[0].run_start) % REQUEST_BYTES;
         guint64 length = MIN(pieces[0].length, MIN(to_job, to_request));
 
-        if (compare->job != NULL && !fits(compare->job, pieces)) {
+        if (compare->job != NULL && !fits(compare, pieces)) {
             push_job(compare);
         }
         if (compare->job == NULL) {
@@ -354,7 +358,11 @@ void compare_run(struct image *const images[2], const struct compare_options *op
 {
     struct compare compare = {.options = options, .nr_workers = MAX(options->workers, 1)};
 
+    compare.job_bytes = JOB_BYTES;
     for (guint i = 0; i < 2; i++) {
+        guint64 unit = image_cluster_size(images[i]);
+
+        compare.job_bytes = MAX(compare.job_bytes, MIN(unit, JOB_BYTES_MAX));
         compare.sides[i].size = image_virtual_size(images[i]);
         compare.sides[i].it = extents_new(images[i], 0, compare.sides[i].size, 0);
         compare.size = MAX(compare.size, compare.sides[i].size);

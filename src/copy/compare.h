@@ -10,6 +10,9 @@
 #include "src/graph/graph.h"
 #include "src/sandbox/sandbox.h"
 
+/* Address space that a worker may take, with a codec cell for either side. */
+#define COMPARE_WORKER_ADDRESSES (192ull << 20)
+
 enum compare_outcome {
     COMPARE_SAME,
     COMPARE_DIFFERS,        /* offset: the first sector that differs */

@@ -164,6 +164,14 @@ static guint64 zero_granule(const struct copy *copy)
     return MAX(granule, copy->shape->unit_bytes);
 }
 
+/* A buffer that stays in the cache, but whole units of both sides: half a unit costs all of it. */
+static guint64 job_bytes(const struct target_shape *shape, const struct copy_options *options)
+{
+    guint64 bytes = MAX(COPY_JOB_BYTES, MIN(options->source_unit, COPY_JOB_MAX));
+
+    return MAX(bytes / shape->unit_bytes, 1) * shape->unit_bytes;
+}
+
 static struct cut_rules cut_rules(const struct copy_feed *feed, const struct target_shape *shape,
                                   const struct copy_options *options)
 {
@@ -172,7 +180,7 @@ static struct cut_rules cut_rules(const struct copy_feed *feed, const struct tar
         .rest = feed->rest,
         .user = feed->user,
         .unit_bytes = shape->unit_bytes,
-        .job_bytes = MAX(COPY_JOB_BYTES, shape->unit_bytes),
+        .job_bytes = job_bytes(shape, options),
         .drop_zeros = shape->reads_zero && options->sparse_bytes != 0,
         .zero_ranges = options->sparse_bytes != 0,
     };
@@ -225,7 +233,7 @@ gboolean copy_run(const struct copy_feed *feed, struct target *target,
 
     /* Every arena of malloc reserves address space, of which callers may have little. */
     mallopt(M_ARENA_MAX, 2);
-    copy.job_bytes = MAX(COPY_JOB_BYTES, copy.shape->unit_bytes);
+    copy.job_bytes = job_bytes(copy.shape, options);
     copy.granule = zero_granule(&copy);
     copy.drop_zeros = copy.shape->reads_zero && options->sparse_bytes != 0;
     copy.offload = options->offload;

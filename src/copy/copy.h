@@ -15,6 +15,9 @@
 #include "src/copy/target.h"
 #include "src/sandbox/sandbox.h"
 
+/* Address space that a worker may take: buffers, a stack and a codec cell. */
+#define COPY_WORKER_ADDRESSES (96ull << 20)
+
 struct copy_feed {
     piece_next_fn next;
     piece_rest_fn rest; /* may be NULL, see cut.h */
@@ -32,6 +35,7 @@ struct copy_options {
     enum cell_codec codec; /* for targets that compress */
     guint64 rate_bytes;    /* per second, 0: no limit */
     guint64 total_bytes;   /* what progress counts up to; 0: no progress is wanted */
+    guint64 source_unit;   /* bytes that the sources compress as one, 0: not known */
     guint64 chunk_bytes;   /* stock's request size, by which errors and progress are told; not 0 */
     struct cell_config cell;
 };

@@ -15,6 +15,7 @@
 #include "src/copy/reader.h"
 
 #define COPY_JOB_BYTES (1u << 20)
+#define COPY_JOB_MAX   (2u << 20)
 #define COPY_SLOTS     3u /* of each worker: how far it may be ahead of what is written */
 #define COPY_SECTOR    512u
 

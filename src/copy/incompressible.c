@@ -2,25 +2,27 @@
 /*
  * Two tests. The first counts byte values: with n bytes and 256 values, the sum of (count -
  * n/256)^2 over n/256 is about 255 for random bytes (standard deviation 23), and what an entropy
- * code could gain in all is that sum over 2 ln 2, in bits. The second looks for repeats: at places
- * chosen by what the bytes are (about one in sixteen), so that both ends of a repeat choose the
- * same places, the eight bytes found there are looked up among those met before.
+ * code could gain in all is that sum over 2 ln 2, in bits. The first bytes are counted alone
+ * before, as most of what is not random shows it there. The second test looks for repeats: at
+ * places chosen by what the bytes are (one in sixteen: those whose upper half is 5), so that both
+ * ends of a repeat choose the same places, the eight bytes found there are looked up among those
+ * met before.
  *
  * Repeats shorter than about sixty bytes may be missed. In bytes that pass the first test they are
  * not worth their codes unless there are many, and then one of them is met.
  */
 #include "src/copy/incompressible.h"
 
+#include <emmintrin.h>
 #include <string.h>
 
 #define LEN_MIN     4096u
+#define HEAD_SPREAD 600u /* of the first LEN_MIN bytes: far beyond chance */
 #define SPREAD_MAX  420u /* 255 + 7 standard deviations; 38 bytes that could be gained */
 #define SLOT_BITS   12
-#define PLACE_MASK  0xf0000000u
-#define MULTIPLIER  0x9e3779b1u
-#define MULTIPLIER8 0x9e3779b97f4a7c15ull
+#define MULTIPLIER  0x9e3779b97f4a7c15ull
 
-static gboolean evenly_spread(const guint8 *p, gsize len)
+static gboolean evenly_spread(const guint8 *p, gsize len, guint spread_max)
 {
     /* Four tables, so that runs of one value do not wait for each other's store. */
     guint32 count[4][256];
@@ -43,34 +45,45 @@ static gboolean evenly_spread(const guint8 *p, gsize len)
         squares += n * n;
     }
     /* sum (c - e)^2 / e = 256 / len * sum c^2 - len, with e = len / 256 */
-    return squares * 256 < (guint64)len * len + (guint64)len * SPREAD_MAX;
+    return squares * 256 < (guint64)len * len + (guint64)len * spread_max;
+}
+
+/* Whether the eight bytes at p were met before; remembers them. */
+static gboolean met_before(guint64 *seen, const guint8 *p)
+{
+    guint64 here;
+    unsigned slot;
+
+    memcpy(&here, p, sizeof(here));
+    slot = (unsigned)(here * MULTIPLIER >> (64 - SLOT_BITS));
+    if (seen[slot] == here) {
+        return TRUE;
+    }
+    seen[slot] = here;
+    return FALSE;
 }
 
 static gboolean repeats(const guint8 *p, gsize len)
 {
+    const __m128i upper = _mm_set1_epi8((char)0xf0), chosen = _mm_set1_epi8(0x50);
     guint64 seen[1u << SLOT_BITS];
 
     memset(seen, 0, sizeof(seen));
-    for (gsize i = 0; i + 8 <= len; i++) {
-        guint32 head;
-        guint64 here;
-        unsigned slot;
+    for (gsize i = 0; i + 16 + 8 <= len; i += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(p + i));
+        int places = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_and_si128(bytes, upper), chosen));
 
-        memcpy(&head, p + i, sizeof(head));
-        if ((head * MULTIPLIER & PLACE_MASK) != 0) {
-            continue;
+        for (; places != 0; places &= places - 1) {
+            if (met_before(seen, p + i + (gsize)__builtin_ctz((unsigned)places))) {
+                return TRUE;
+            }
         }
-        memcpy(&here, p + i, sizeof(here));
-        slot = (unsigned)(here * MULTIPLIER8 >> (64 - SLOT_BITS));
-        if (seen[slot] == here) {
-            return TRUE;
-        }
-        seen[slot] = here;
     }
     return FALSE;
 }
 
 gboolean incompressible(const void *buf, gsize len)
 {
-    return len >= LEN_MIN && evenly_spread(buf, len) && !repeats(buf, len);
+    return len >= LEN_MIN && evenly_spread(buf, LEN_MIN, HEAD_SPREAD) &&
+           evenly_spread(buf, len, SPREAD_MAX) && !repeats(buf, len);
 }

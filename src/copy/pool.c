@@ -6,6 +6,8 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define STACK_BYTES (256u << 10)
 
@@ -71,11 +73,29 @@ void pool_free(struct pool *pool)
     g_free(pool);
 }
 
-unsigned pool_default_workers(unsigned most)
+/* Bytes of address space that this process has mapped, from the first field of statm (pages). */
+static guint64 mapped_bytes(void)
+{
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents("/proc/self/statm", &text, NULL, NULL)) {
+        return 0;
+    }
+    return g_ascii_strtoull(text, NULL, 10) * (guint64)sysconf(_SC_PAGESIZE);
+}
+
+unsigned pool_default_workers(unsigned most, guint64 addresses)
 {
     cpu_set_t set;
     int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    struct rlimit limit;
 
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+        guint64 mapped = mapped_bytes();
+        guint64 left = limit.rlim_cur > mapped ? limit.rlim_cur - mapped : 0;
+
+        most = (unsigned)MIN(most, left / addresses);
+    }
     return CLAMP((unsigned)count, 1, MAX(most, 1));
 }
 

@@ -33,8 +33,13 @@ struct pool *pool_new(unsigned nr_workers, unsigned depth, pool_run_fn run, void
 /* Joins the threads, after every job that was pushed has run. */
 void pool_free(struct pool *pool);
 
-/* How many workers suit this machine: processors this process may use, at most `most`. */
-unsigned pool_default_workers(unsigned most);
+/*
+ * How many workers suit this machine and this process.
+ *
+ * in:      most: an upper bound; addresses: address space that a worker may take, in bytes
+ * returns: the processors that may be used, but no more than fit under RLIMIT_AS; at least 1
+ */
+unsigned pool_default_workers(unsigned most, guint64 addresses);
 
 /* Feeder: queues a job. FALSE: the queue is full; wait, try again. */
 gboolean pool_push(struct pool *pool, void *job);

@@ -42,6 +42,10 @@ struct reader {
     guint piece_of[BATCH_MAX];
     guint nr_records;
     uint64_t in_used;
+
+    /* The unit that lies decoded at whole_at; unit_len 0: none. Its other parts need no decoding.
+     */
+    struct piece whole;
 };
 
 struct reader *reader_new(size_t buffer_bytes, guint nr_buffers, const struct cell_config *cell)
@@ -90,6 +94,7 @@ static gboolean need_cell(struct reader *reader, uint32_t unit_bytes, GError **e
         g_ptr_array_add(reader->retired, g_steal_pointer(&reader->cell));
     }
     reader->unit_bytes = MAX(unit_bytes, 2 * MIB);
+    reader->whole.unit_len = 0;
     reader->whole_at = reader->nr_buffers * reader->buffer_bytes;
     reader->in_at = reader->whole_at + reader->unit_bytes;
     /* No stream worth storing is longer than its unit, but a qcow2 entry can say twice as much. */
@@ -104,6 +109,23 @@ static gboolean need_cell(struct reader *reader, uint32_t unit_bytes, GError **e
 static gboolean is_part(const struct piece *piece)
 {
     return piece->skip != 0 || piece->length != piece->unit_len;
+}
+
+/* Copies a part of the decoded unit to where it is wanted. */
+static void copy_part(struct reader *reader, const struct piece *piece, uint64_t out_at)
+{
+    memcpy(cell_window(reader->cell, out_at, piece->length),
+           cell_window(reader->cell, reader->whole_at + piece->skip, piece->length), piece->length);
+}
+
+/* Whether the unit that lies decoded is the one this piece is a part of. */
+static gboolean is_at_hand(const struct reader *reader, const struct piece *piece)
+{
+    const struct piece *whole = &reader->whole;
+
+    return whole->unit_len != 0 && piece->endpoint == whole->endpoint &&
+           piece->offset == whole->offset && piece->comp_len == whole->comp_len &&
+           piece->unit_len == whole->unit_len && piece->codec == whole->codec;
 }
 
 /* Decodes the batch. */
@@ -141,9 +163,8 @@ static gboolean decode_batch(struct reader *reader, const struct piece *pieces,
             return fail(fault, reader->piece_of[i], EIO, NULL);
         }
         if (is_part(piece)) {
-            memcpy(cell_window(reader->cell, out_at[reader->piece_of[i]], piece->length),
-                   cell_window(reader->cell, reader->whole_at + piece->skip, piece->length),
-                   piece->length);
+            reader->whole = *piece;
+            copy_part(reader, piece, out_at[reader->piece_of[i]]);
         }
     }
     return TRUE;
@@ -182,6 +203,11 @@ static gboolean load_units(struct reader *reader, const struct piece *pieces, gu
     uint64_t at;
     int err;
 
+    if (is_at_hand(reader, &pieces[first])) {
+        copy_part(reader, &pieces[first], out_at[first]);
+        *out_taken = 1;
+        return TRUE;
+    }
     *out_taken = run_of_units(reader, pieces, first, nr, &len);
     if (reader->in_used + len > reader->in_bytes && !decode_batch(reader, pieces, out_at, fault)) {
         return FALSE;
@@ -204,6 +230,9 @@ static gboolean load_units(struct reader *reader, const struct piece *pieces, gu
             .codec = piece->codec,
         };
         reader->piece_of[reader->nr_records++] = i;
+        if (is_part(piece)) {
+            reader->whole.unit_len = 0;
+        }
         if (is_part(piece) || reader->nr_records == BATCH_MAX) {
             /* What follows in this run is read again if need be; in_used starts over. */
             *out_taken = i + 1 - first;
