@@ -106,7 +106,8 @@ static const struct option_row bench_rows[] = {
      .what = "queue depth",
      .min = 1,
      .max = INT_MAX,
-     .help = "number of requests in flight; default 64"},
+     .help = "number of requests in flight; default 64, at\n"
+             "most 1024 with threads and 4096 otherwise"},
     SIZE('o', "offset", "OFFSET", bench_offset_bytes, "offset", "where to start; default 0"),
     {.letter = 's',
      .name = "buffer-size",
