@@ -17,11 +17,12 @@
 #include "guest/formats/qcow2_refblock.h"
 #include "guest/lib/arena.h"
 
-#define HEADER_SIZE_OFFSET 24u /* size, crypt_method, l1_size, l1_table_offset */
-#define HEADER_SIZE_BYTES  24u
-#define HEADER_RT_OFFSET   48u
-#define HEADER_RT_BYTES    12u
-#define ALL_BITS           0xffffffffull
+#define HEADER_SIZE_OFFSET      24u /* size, crypt_method, l1_size, l1_table_offset */
+#define HEADER_SIZE_BYTES       24u
+#define HEADER_RT_OFFSET        48u
+#define HEADER_AUTOCLEAR_OFFSET 88u
+#define HEADER_RT_BYTES         12u
+#define ALL_BITS                0xffffffffull
 
 struct value {
     uint64_t entry, bitmap;
@@ -69,6 +70,20 @@ static void store_value(const struct resize_plan *p, uint8_t *table, uint32_t i,
 }
 
 /* ---- stage 1 ---- */
+
+/* Features that nobody here knows, and that do not survive a change they do not know of. */
+static bool yield_autoclear(struct resize_plan *p, struct plan_sink *sink)
+{
+    uint64_t known = QCOW2_AUTOCLEAR_BITMAPS | QCOW2_AUTOCLEAR_DATA_FILE_RAW;
+    if (!(p->q->header.autoclear_features & ~known))
+        return true;
+    if (!plan_room(sink, 2, 8))
+        return false;
+    store_be64(plan_write(sink, p->blob, HEADER_AUTOCLEAR_OFFSET, 8, CELL_NOTE_HEADER),
+               p->q->header.autoclear_features & known);
+    plan_barrier(sink);
+    return true;
+}
 
 static bool yield_room(struct resize_plan *p, struct plan_sink *sink)
 {
@@ -365,9 +380,10 @@ static bool yield_header(struct resize_plan *p, struct plan_sink *sink)
 }
 
 static bool (*const phases[])(struct resize_plan *, struct plan_sink *) = {
-    yield_room,   yield_head,       yield_tables,  yield_new_l1,    yield_new_blocks,
-    yield_new_rt, yield_old_blocks, yield_barrier, yield_rt_switch, yield_barrier,
-    yield_edge,   yield_old_l1,     yield_barrier, yield_header,    yield_old_blocks,
+    yield_autoclear, yield_room,       yield_head,    yield_tables,
+    yield_new_l1,    yield_new_blocks, yield_new_rt,  yield_old_blocks,
+    yield_barrier,   yield_rt_switch,  yield_barrier, yield_edge,
+    yield_old_l1,    yield_barrier,    yield_header,  yield_old_blocks,
 };
 #define NR_PHASES   (sizeof(phases) / sizeof(phases[0]))
 #define PHASE_FREED (NR_PHASES - 1) /* the second yield_old_blocks */

@@ -50,7 +50,7 @@ static void log_plan(struct bench *b, struct plan *plan, GArray *log)
 {
     for (gboolean done = FALSE; !done;) {
         unsigned from = log->len;
-        done = steps_batch(log, plan, 4);
+        done = steps_batch(log, plan, 6);
         for (unsigned i = from; i < log->len; i++)
             step_apply(&g_array_index(log, struct step, i), b->fds);
     }

@@ -105,6 +105,8 @@ static void test_scenario(gconstpointer data)
     if (base_fd >= 0)
         close(base_fd);
     bench_close(&b);
+    if (s->prepare && strstr(s->prepare, "seek=88"))
+        bench_shell(&b, "test $(od -An -tx1 -j88 -N8 image | tr -d ' ') = 0000000000000000");
     bench_assert_sound(&b, FALSE, s->name);
     if (!s->refused) {
         bench_shell(
@@ -119,6 +121,8 @@ static void test_scenario(gconstpointer data)
                 &b, IO " 'write -q -P 7 %" G_GUINT64_FORMAT " 512' image && qemu-img check image",
                 s->new_size - 512);
     }
+    if (s->prepare && strstr(s->prepare, "bitmap --add"))
+        bench_shell(&b, "qemu-img info image | grep -q 'name: b0'");
     if (s->prepare && strstr(s->prepare, "snapshot -c s1"))
         bench_shell(&b, "qemu-img convert -l s1 -O raw image s1.now && cmp -n $(stat -c %%s "
                         "s1.raw) s1.now s1.raw");
@@ -323,6 +327,10 @@ static const struct scenario scenarios[] = {
      .prepare = FILL SNAP,
      .old_size = M,
      .new_size = 64 * M},
+    {.name = "autoclear",
+     .prepare = "printf '\\200' | dd of=image bs=1 seek=88 conv=notrunc status=none",
+     .old_size = M,
+     .new_size = 3 * M},
     {.name = "bitmap",
      .prepare = "qemu-img bitmap --add image b0",
      .old_size = M,
