@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "src/copy/copy.h"
 #include "src/copy/lookup.h"
 #include "src/copy/reader.h"
 #include "src/copy/target_image.h"
@@ -44,7 +45,7 @@ struct bench_disk *bench_disk_new(struct image *image, gboolean write,
 
     disk->image = image;
     disk->cell = *cell;
-    disk->nr_readers = pool_default_workers(READERS_MAX);
+    disk->nr_readers = pool_default_workers(READERS_MAX, COPY_WORKER_ADDRESSES);
     g_mutex_init(&disk->readers_lock);
     g_cond_init(&disk->reader_free);
     if (image_cell(image) == NULL) {
