@@ -59,6 +59,10 @@ static const struct wording_row rows[] = {
     {GUEST_ERR_PLAN_ZERO_V2, "Failed to zero out new clusters: Operation not supported"},
     {GUEST_ERR_PLAN_TABLE_FULL, "Failed to resize refcount structures: File too large"},
 
+    {GUEST_ERR_PLAN_SNAPSHOTS_FULL, "File too large"},
+    {GUEST_ERR_PLAN_SNAPSHOT_BITMAPS, "Device has active dirty bitmaps"},
+    {GUEST_ERR_PLAN_SNAPSHOT_SIZE, "A snapshot of {0} bytes does not fit the image"},
+
     {GUEST_ERR_PLAN_DIRTY, "Changing an image that was not closed properly is not built yet: "
                            "repair it first"},
     {GUEST_ERR_PLAN_CORRUPT,

@@ -169,7 +169,7 @@ void fuzz_map(struct fuzz_session *s, const struct node *node, uint64_t start, u
 
 static void judge_op(const struct cell_op *op, uint64_t file_size)
 {
-    g_assert(op->kind >= CELL_OP_WRITE && op->kind <= CELL_OP_BARRIER);
+    g_assert(op->kind >= CELL_OP_WRITE && op->kind <= CELL_OP_DISCARD);
     g_assert(op->note < CELL_NOTE_MAX);
     if (op->kind == CELL_OP_BARRIER || op->kind == CELL_OP_TRUNCATE)
         return;

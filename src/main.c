@@ -45,6 +45,8 @@ static verb_fn find_verb(enum verb verb)
         return cmd_measure;
     case VERB_RESIZE:
         return cmd_resize;
+    case VERB_SNAPSHOT:
+        return cmd_snapshot;
     default:
         return NULL;
     }

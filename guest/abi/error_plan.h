@@ -45,6 +45,11 @@
 #define GUEST_ERR_PLAN_TABLE_FULL      GUEST_ERR_PLAN_CODE(38) /* refcount table at its limit */
 #define GUEST_ERR_PLAN_BITMAP_IN_USE   GUEST_ERR_PLAN_CODE(41) /* text: the bitmap's name */
 
+/* snapshot */
+#define GUEST_ERR_PLAN_SNAPSHOTS_FULL   GUEST_ERR_PLAN_CODE(64)
+#define GUEST_ERR_PLAN_SNAPSHOT_BITMAPS GUEST_ERR_PLAN_CODE(65)
+#define GUEST_ERR_PLAN_SNAPSHOT_SIZE    GUEST_ERR_PLAN_CODE(66) /* 0: of the snapshot, bytes */
+
 /* any change of an existing image */
 #define GUEST_ERR_PLAN_DIRTY         GUEST_ERR_PLAN_CODE(48)
 #define GUEST_ERR_PLAN_CORRUPT       GUEST_ERR_PLAN_CODE(49) /* 0: where in the file it shows, bytes */

@@ -145,6 +145,7 @@ enum cell_method {
     CELL_METHOD_WRITER_COMMIT =
         15, /* WriterCommitRequest + records of cell_place -> WriterCommitReply */
     CELL_METHOD_WRITER_FINISH = 16, /* WriterFinishRequest -> PlanReply */
+    CELL_METHOD_SNAPSHOT = 17,      /* SnapshotRequest -> PlanReply */
     CELL_METHOD_SELF_TEST =
         63, /* SelfTestRequest -> StatusReply; only in test builds of the image */
 };
@@ -214,6 +215,8 @@ enum cell_op_kind {
     CELL_OP_ALLOCATE = 7, /* fallocate [offset, offset + length), contents unspecified or kept */
     CELL_OP_FILL = 8,     /* write real zeros to [offset, offset + length) (preallocation=full) */
     CELL_OP_BARRIER = 9,  /* all ops before are durable before any after */
+    CELL_OP_DISCARD = 10, /* nobody needs the bytes any more: blocks are given back if they can be,
+                             what they read as is not said */
 };
 
 struct cell_op {

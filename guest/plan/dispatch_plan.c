@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CREATE, RESIZE, MEASURE, and PLAN_NEXT, which drains whatever plan was started last.
+ * CREATE, RESIZE, SNAPSHOT, MEASURE, and PLAN_NEXT, which drains whatever plan was started last.
  */
 #include "guest/abi/plan.pb-c.h"
 #include "guest/lib/checked.h"
@@ -8,6 +8,7 @@
 #include "guest/plan/dispatch.h"
 #include "guest/plan/measure.h"
 #include "guest/plan/resize.h"
+#include "guest/plan/snapshot.h"
 
 /* The session drains one plan at a time: a new one replaces what is left of the old. */
 static void start_plan(struct session *session, struct plan *plan, Abi__PlanReply *reply)
@@ -38,6 +39,20 @@ static enum guest_err run_resize(struct session *session, const ProtobufCMessage
     if (!node)
         return err_plain(detail, GUEST_ERR_NO_NODE);
     enum guest_err err = plan_resize(node, q, &plan, detail);
+    if (!err)
+        start_plan(session, plan, (Abi__PlanReply *)reply);
+    return err;
+}
+
+static enum guest_err run_snapshot(struct session *session, const ProtobufCMessage *request,
+                                   ProtobufCMessage *reply, struct guest_err_detail *detail)
+{
+    const Abi__SnapshotRequest *q = (const Abi__SnapshotRequest *)request;
+    struct node *node = session_node(session, q->node);
+    struct plan *plan = NULL;
+    if (!node)
+        return err_plain(detail, GUEST_ERR_NO_NODE);
+    enum guest_err err = plan_snapshot(node, q, &plan, detail);
     if (!err)
         start_plan(session, plan, (Abi__PlanReply *)reply);
     return err;
@@ -83,6 +98,8 @@ const struct method methods_plan[] = {
      run_create},
     {CELL_METHOD_RESIZE, &abi__resize_request__descriptor, &abi__plan_reply__descriptor,
      run_resize},
+    {CELL_METHOD_SNAPSHOT, &abi__snapshot_request__descriptor, &abi__plan_reply__descriptor,
+     run_snapshot},
     {CELL_METHOD_PLAN_NEXT, &abi__plan_next_request__descriptor, &abi__plan_next_reply__descriptor,
      run_plan_next},
     {CELL_METHOD_MEASURE, &abi__measure_request__descriptor, &abi__measure_reply__descriptor,

@@ -18,5 +18,6 @@ int cmd_info(const struct invocation *inv);
 int cmd_map(const struct invocation *inv);
 int cmd_measure(const struct invocation *inv);
 int cmd_resize(const struct invocation *inv);
+int cmd_snapshot(const struct invocation *inv);
 
 #endif

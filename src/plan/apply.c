@@ -57,6 +57,7 @@ const char *apply_check_op(const struct cell_op *op, const struct apply_target *
     case CELL_OP_ZERO:
     case CELL_OP_ALLOCATE:
     case CELL_OP_FILL:
+    case CELL_OP_DISCARD:
         return NULL;
     case CELL_OP_COPY:
         if (find_target(op->src_blob, targets, nr_targets) == NULL)

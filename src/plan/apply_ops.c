@@ -179,6 +179,10 @@ static int apply_alone(const struct cell_op *op, struct endpoint *endpoint,
         return apply_truncate(endpoint, op->offset);
     case CELL_OP_ALLOCATE:
         return endpoint_allocate(endpoint, op->offset, op->length);
+    case CELL_OP_DISCARD:
+        /* A courtesy: where it cannot be done, nothing is lost. */
+        (void)endpoint_discard(endpoint, op->offset, op->length);
+        return 0;
     case CELL_OP_COPY:
         return apply_copy(endpoint_of(op->src_blob, targets, nr_targets), op->data, endpoint,
                           op->offset, op->length);

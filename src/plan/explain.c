@@ -10,6 +10,7 @@ static const char *const kind_names[] = {
     [CELL_OP_WRITE] = "write",       [CELL_OP_PATTERN] = "pattern", [CELL_OP_ASCEND] = "ascend",
     [CELL_OP_ZERO] = "zero",         [CELL_OP_COPY] = "copy",       [CELL_OP_TRUNCATE] = "truncate",
     [CELL_OP_ALLOCATE] = "allocate", [CELL_OP_FILL] = "fill",       [CELL_OP_BARRIER] = "barrier",
+    [CELL_OP_DISCARD] = "discard",
 };
 
 static const char *const note_names[CELL_NOTE_MAX] = {

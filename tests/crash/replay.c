@@ -52,6 +52,7 @@ static void add(GArray *steps, const struct cell_op *op, const uint8_t *window)
         break;
     case CELL_OP_ZERO:
     case CELL_OP_FILL:
+    case CELL_OP_DISCARD:
         step.kind = STEP_ZERO;
         break;
     case CELL_OP_TRUNCATE:

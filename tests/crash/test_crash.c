@@ -21,6 +21,7 @@
 #include "guest/plan/chain_read.h"
 #include "guest/plan/create.h"
 #include "guest/plan/resize.h"
+#include "guest/plan/snapshot.h"
 #include "tests/crash/bench.h"
 
 #define K      1024ull
@@ -96,6 +97,23 @@ static void change_resize(struct bench *b, const struct crash_case *c, GArray *l
     request.size = c->new_size;
     request.preallocation = c->preallocation;
     g_assert_cmpint(plan_resize(b->node, &request, &plan, &detail), ==, GUEST_OK);
+    log_plan(b, plan, log);
+}
+
+/* The name says what is done: snapshot-create..., snapshot-apply..., snapshot-delete... */
+static void change_snapshot(struct bench *b, const struct crash_case *c, GArray *log)
+{
+    Abi__SnapshotRequest request = ABI__SNAPSHOT_REQUEST__INIT;
+    struct guest_err_detail detail;
+    struct plan *plan = NULL;
+    request.action = ABI__SNAPSHOT_ACTION__SNAPSHOT_CREATE;
+    if (g_str_has_prefix(c->name, "snapshot-apply"))
+        request.action = ABI__SNAPSHOT_ACTION__SNAPSHOT_APPLY;
+    else if (g_str_has_prefix(c->name, "snapshot-delete"))
+        request.action = ABI__SNAPSHOT_ACTION__SNAPSHOT_DELETE;
+    request.name.data = (uint8_t *)"s1";
+    request.name.len = 2;
+    g_assert_cmpint(plan_snapshot(b->node, &request, &plan, &detail), ==, GUEST_OK);
     log_plan(b, plan, log);
 }
 
@@ -500,6 +518,8 @@ static void test_case(gconstpointer row)
 #define PACK "qemu-io -c 'write -q -c -P 3 192k 64k' -c 'write -q -c -P 4 384k 64k' image;"
 #define SNAP "qemu-img snapshot -c s1 image;"
 
+#define MORE "qemu-io -c 'write -q -P 7 50k 80k' -c 'write -q -z 300k 8k' image;"
+
 #define METADATA ABI__PREALLOCATION__PREALLOC_METADATA
 #define FULL     ABI__PREALLOCATION__PREALLOC_FULL
 
@@ -536,6 +556,52 @@ static const struct crash_case cases[] = {
     {"write-snapshot-packed", "cluster_size=64k", FILL PACK SNAP, 512 * K, 0, change_write, 0, 0},
     {"write-extl2-backing", "cluster_size=16k,extended_l2=on", FILL, 512 * K, 512 * K, change_write,
      0, 0},
+    {"snapshot-create", "cluster_size=64k", FILL PACK, 512 * K, 0, change_snapshot, 0, 0},
+    {"snapshot-create-again", "cluster_size=64k", FILL PACK SNAP MORE, 512 * K, 0, change_snapshot,
+     0, 0},
+    {"snapshot-apply", "cluster_size=64k", FILL PACK SNAP MORE, 512 * K, 0, change_snapshot, 0, 0},
+    {"snapshot-delete", "cluster_size=64k", FILL PACK SNAP MORE, 512 * K, 0, change_snapshot, 0, 0},
+    {"snapshot-create-512", "cluster_size=512", FILL PACK, 512 * K, 0, change_snapshot, 0, 0},
+    {"snapshot-create-again-512", "cluster_size=512", FILL PACK SNAP MORE, 512 * K, 0,
+     change_snapshot, 0, 0},
+    {"snapshot-apply-512", "cluster_size=512", FILL PACK SNAP MORE, 512 * K, 0, change_snapshot, 0,
+     0},
+    {"snapshot-delete-512", "cluster_size=512", FILL PACK SNAP MORE, 512 * K, 0, change_snapshot, 0,
+     0},
+    {"snapshot-create-v2", "cluster_size=4k,compat=0.10", FILL PACK, 512 * K, 0, change_snapshot, 0,
+     0},
+    {"snapshot-create-again-v2", "cluster_size=4k,compat=0.10", FILL PACK SNAP MORE, 512 * K, 0,
+     change_snapshot, 0, 0},
+    {"snapshot-apply-v2", "cluster_size=4k,compat=0.10", FILL PACK SNAP MORE, 512 * K, 0,
+     change_snapshot, 0, 0},
+    {"snapshot-delete-v2", "cluster_size=4k,compat=0.10", FILL PACK SNAP MORE, 512 * K, 0,
+     change_snapshot, 0, 0},
+    {"snapshot-create-extl2", "cluster_size=16k,extended_l2=on", FILL, 512 * K, 0, change_snapshot,
+     0, 0},
+    {"snapshot-create-again-extl2", "cluster_size=16k,extended_l2=on", FILL SNAP MORE, 512 * K, 0,
+     change_snapshot, 0, 0},
+    {"snapshot-apply-extl2", "cluster_size=16k,extended_l2=on", FILL SNAP MORE, 512 * K, 0,
+     change_snapshot, 0, 0},
+    {"snapshot-delete-extl2", "cluster_size=16k,extended_l2=on", FILL SNAP MORE, 512 * K, 0,
+     change_snapshot, 0, 0},
+    {"snapshot-create-refcount64", "cluster_size=512,refcount_bits=64", FILL PACK, 512 * K, 0,
+     change_snapshot, 0, 0},
+    {"snapshot-apply-refcount64", "cluster_size=512,refcount_bits=64", FILL PACK SNAP MORE, 512 * K,
+     0, change_snapshot, 0, 0},
+    {"snapshot-delete-refcount64", "cluster_size=512,refcount_bits=64", FILL PACK SNAP MORE,
+     512 * K, 0, change_snapshot, 0, 0},
+    {"snapshot-create-refcount2", "cluster_size=4k,refcount_bits=2", FILL, 512 * K, 0,
+     change_snapshot, 0, 0},
+    {"snapshot-create-again-refcount2", "cluster_size=4k,refcount_bits=2", FILL SNAP MORE, 512 * K,
+     0, change_snapshot, 0, 0},
+    {"snapshot-apply-refcount2", "cluster_size=4k,refcount_bits=2", FILL SNAP MORE, 512 * K, 0,
+     change_snapshot, 0, 0},
+    {"snapshot-delete-refcount2", "cluster_size=4k,refcount_bits=2", FILL SNAP MORE, 512 * K, 0,
+     change_snapshot, 0, 0},
+    {"snapshot-apply-size", "cluster_size=4k", FILL SNAP "qemu-img resize -q image 9M;" MORE,
+     512 * K, 0, change_snapshot, 0, 0},
+    {"snapshot-delete-of-two", "cluster_size=4k", FILL SNAP MORE SNAP MORE, 512 * K, 0,
+     change_snapshot, 0, 0},
     {"write-refcount1", "cluster_size=4k,refcount_bits=1", FILL, 512 * K, 0, change_write, 0, 0},
 };
 
