@@ -23,8 +23,6 @@ commands=(
     "info --image-opts driver=qcow2,file.filename=a.qcow2"
     "rebase -u -b there.raw -F raw top.qcow2"
     "resize --shrink a.qcow2 512k"
-    "snapshot -c s1 a.qcow2"
-    "snapshot -l a.qcow2"
 )
 plan $((2 * ${#commands[@]}))
 
