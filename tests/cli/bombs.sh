@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2086,SC2046 # lists of words are split on purpose
 # Compressed clusters that unpack to more than a cluster, or ask for memory to
 # do so: the answer is the right content or a refusal, and it is cheap.
 . "$(dirname "$0")/../lib/libtest.sh"

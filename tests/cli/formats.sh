@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2086,SC2046 # lists of words are split on purpose
 # Formats that are not built yet are recognised and refused by name: taken for
 # raw, their metadata would be handed out as content.
 . "$(dirname "$0")/../lib/libtest.sh"

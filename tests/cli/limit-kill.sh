@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2086,SC2046 # lists of words are split on purpose
 # What a limit kills must look killed, and what a limit refuses must say so: a
 # caller tells the two apart.
 . "$(dirname "$0")/../lib/libtest.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2086,SC2046 # lists of words are split on purpose
 # QEMU's image locks, against stock tools in both directions: what one of them
 # holds the other respects, with the same words.
 . "$(dirname "$0")/../lib/libtest.sh"

@@ -52,7 +52,7 @@ cases() {
     alive=$?
     kill -s TERM "$child" 2>/dev/null
     wait "$child" 2>/dev/null
-    [ $alive -eq 0 ]
+    [ "$alive" -eq 0 ]
     ok "[$INSTAR_SANDBOX] SIGUSR1 asks for progress and ends nothing"
     rm -f o.qcow2
 }

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2154 # its users set and read these
 #
 # Words for scripts that make test images. Sourced by the differential suite
 # around each "$!" line and by libtest.sh; $test_lib is the folder it is in.

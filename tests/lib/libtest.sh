@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2154 # its users set and read these
 #
 # For test scripts in shell: TAP, a scratch folder, and running the program
 # under test. A script reads:
