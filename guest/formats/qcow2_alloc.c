@@ -469,11 +469,24 @@ static enum guest_err reserve(struct qcow2_alloc *a, uint64_t least, uint64_t wa
     }
 }
 
-enum guest_err qcow2_alloc_reserve(struct qcow2_alloc *a, uint64_t wanted, uint64_t *out_cluster,
-                                   struct guest_err_detail *detail)
+static bool is_counted(const struct qcow2_alloc *a, uint64_t cluster, uint64_t nr)
 {
-    uint64_t nr;
-    return reserve(a, wanted, wanted, out_cluster, &nr, detail);
+    uint64_t last = (cluster + nr - 1) >> a->block_bits;
+    for (uint64_t index = cluster >> a->block_bits; index <= last; index++) {
+        if (!has_block(a, index))
+            return false;
+    }
+    return true;
+}
+
+enum guest_err qcow2_alloc_reserve(struct qcow2_alloc *a, uint64_t wanted, uint64_t ahead,
+                                   uint64_t *out_cluster, struct guest_err_detail *detail)
+{
+    uint64_t nr = is_counted(a, a->next, wanted) ? wanted : max_u64(wanted, ahead);
+    enum guest_err err = reserve(a, nr, nr, out_cluster, &nr, detail);
+    if (!err)
+        a->next = *out_cluster + wanted;
+    return err;
 }
 
 static enum guest_err take(struct qcow2_alloc *a, uint64_t least, uint64_t wanted,

@@ -96,8 +96,11 @@ enum guest_err qcow2_alloc_take_all(struct qcow2_alloc *alloc, uint64_t wanted,
 /*
  * Promises `wanted` adjacent free clusters and makes the blocks that will count them, in front of
  * them; their refcounts stay 0. Nobody else gets them while only_forward is set.
+ *
+ * in:      ahead: when blocks must be made, make those of this many clusters, so that what is
+ *          promised next follows without a gap
  */
-enum guest_err qcow2_alloc_reserve(struct qcow2_alloc *alloc, uint64_t wanted,
+enum guest_err qcow2_alloc_reserve(struct qcow2_alloc *alloc, uint64_t wanted, uint64_t ahead,
                                    uint64_t *out_cluster, struct guest_err_detail *detail);
 
 /*

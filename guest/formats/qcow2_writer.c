@@ -11,6 +11,7 @@
 
 #define TABLE_BUDGET (64ull << 20)
 #define BLOCK_BUDGET (32ull << 20)
+#define LEASE_AHEAD  (256ull << 20) /* whose refcount blocks are made at once */
 #define LEASE_MAX    (1ull << 30)
 #define ALL_BITS     0xffffffffull /* of the low or high half of an extended entry's bitmap */
 
@@ -136,7 +137,8 @@ enum guest_err qcow2_writer_lease(struct qcow2_writer *w, uint64_t bytes, uint64
         rounded > LEASE_MAX)
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
     w->alloc.next = max_u64(w->alloc.next, w->alloc.end);
-    enum guest_err err = qcow2_alloc_reserve(&w->alloc, rounded >> wbits(w), &at, detail);
+    uint64_t ahead = min_u64(LEASE_AHEAD, w->q->header.size) >> wbits(w);
+    enum guest_err err = qcow2_alloc_reserve(&w->alloc, rounded >> wbits(w), ahead, &at, detail);
     if (err)
         return err;
     *out_offset = at << wbits(w);
