@@ -163,9 +163,7 @@ int endpoint_pwritev(struct endpoint *endpoint, uint64_t offset, const struct io
         return EFBIG;
     }
     err = endpoint->ops->pwritev(endpoint, offset, iov, iovcnt, len);
-    if (endpoint->run_known) {
-        forget_run(endpoint);
-    }
+    forget_run(endpoint);
     return err;
 }
 
