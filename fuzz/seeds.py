@@ -95,6 +95,19 @@ def write_plans():
     }
 
 
+def snapshot(action, name):
+    """Input of fuzz_plan_snapshot.c, but for the image."""
+    return bytes([action, len(name)]) + name
+
+
+def snapshot_plans(images):
+    made = {"create-" + name: snapshot(0, b"new") + content for name, content in images.items()}
+    for action, word in ((1, "apply"), (2, "delete")):
+        for name in (b"one", b"two", b"2"):
+            made["%s-%s" % (word, name.decode())] = snapshot(action, name) + images["snapshots"]
+    return made
+
+
 def create(kind, size, version=3, cluster_bits=16, refcount_order=4, flags=0, preallocation=0, required=0, name=b""):
     return struct.pack("<BQBBBBBQ", kind, size, version, cluster_bits, refcount_order, flags, preallocation, required) + name
 
@@ -148,6 +161,8 @@ def stock(folder):
             write(folder, "plan_write", "%s-%s" % (plan, name), rows + images[name])
     for name in ("version-2", "data-file", "backing", "compressed-zlib", "refcount-1"):
         write(folder, "plan_write", "copy-" + name, write_plans()["copy"] + images[name])
+    for name, content in snapshot_plans(images).items():
+        write(folder, "plan_snapshot", name, content)
     for name, content in create_plans().items():
         write(folder, "plan_create", name, content)
     for name, content in units().items():
@@ -175,6 +190,7 @@ def hostile(folder):
         if len(content) <= 65536:
             write(folder, "qcow2", "hostile-" + name, content)
             write(folder, "plan_write", "hostile-" + name, plan + content)
+            write(folder, "plan_snapshot", "hostile-" + name, snapshot(0, b"new") + content)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ static void store_entry(const struct snap_plan *p, uint8_t *at, const Abi__Snaps
     store_be32(&at[36], EXTRA_BYTES);
     store_be64(&at[40], 0); /* vm_state_size_large */
     store_be64(&at[48], qcow2_virtual_size(p->q));
-    store_be64(&at[56], UINT64_MAX); /* icount: none */
+    store_be64(&at[56], 0); /* icount: what stock puts there, though nothing was counted */
     memcpy(&at[64], id, id_len);
     if (request->name.len)
         memcpy(&at[64 + id_len], request->name.data, request->name.len);

@@ -76,7 +76,7 @@ static void report_create(const GError *error, const char *name)
     int err = errno_of(error);
 
     if (err == 0)
-        report_gerror_prefixed(error, "Could not create snapshot '%s'", name);
+        report_gerror_prefixed(error, "Could not create snapshot '%s': ", name);
     else if (profile_get()->id == PROFILE_7_2)
         report_error("Could not create snapshot '%s': %d (%s)", name, -err, g_strerror(err));
     else
@@ -92,7 +92,7 @@ static void report_apply(const GError *error, const char *name)
     if (code == GUEST_ERR_PLAN_V2_SNAPSHOTS || code == GUEST_ERR_PLAN_SIZE_UNALIGNED)
         report_gerror(error);
     if (err == 0)
-        report_gerror_prefixed(error, "Could not apply snapshot '%s'", name);
+        report_gerror_prefixed(error, "Could not apply snapshot '%s': ", name);
     else
         report_error("Could not apply snapshot '%s': Failed to load snapshot: %s", name,
                      g_strerror(err));
@@ -105,7 +105,7 @@ static void report_delete(const GError *error, const char *name)
     if (err == ENOENT || err == ENOTSUP)
         report_error("Could not delete snapshot '%s': snapshot not found", name);
     else
-        report_gerror_prefixed(error, "Could not delete snapshot '%s'", name);
+        report_gerror_prefixed(error, "Could not delete snapshot '%s': ", name);
 }
 
 static void report_change(const struct options *opt, const GError *error)
