@@ -161,7 +161,7 @@ static enum guest_err load_block(struct qcow2_alloc *a, uint64_t index, struct q
         enum guest_err err = new_block(a, index, &block, detail);
         if (!err)
             err = source_read_padded(a->q->source, a->table[index], a->q->cluster_size,
-                                     block->bytes, detail);
+                                     block->bytes, detail); /* NOLINT: new_block made it */
         if (err) {
             drop_block(a, index);
             return err;
@@ -377,7 +377,7 @@ static enum guest_err put_block(struct qcow2_alloc *a, uint64_t index, uint64_t 
         return err;
     a->table[index] = cluster << cluster_bits(a);
     note_entry(a, index);
-    block->is_new = true;
+    block->is_new = true; /* NOLINT: new_block made it */
     a->nr_dirty++;
     a->end = max_u64(a->end, cluster + 1);
     return GUEST_OK;

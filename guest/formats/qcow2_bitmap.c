@@ -68,7 +68,8 @@ static enum guest_err decode_entry(const struct qcow2 *q, struct cursor *c, stru
     copy = arena_bytes(name.len);
     if (!copy)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
-    memcpy(copy, name.data, name.len);
+    if (name.len)
+        memcpy(copy, name.data, name.len);
     b->name = span_of(copy, name.len);
     return validate(q, b, k, detail);
 }

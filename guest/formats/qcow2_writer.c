@@ -587,7 +587,7 @@ static enum guest_err place_run(struct qcow2_writer *w, const struct cell_place 
                                 struct guest_err_detail *detail)
 {
     enum guest_err err = check_run(w, run, detail);
-    uint64_t offset = 0, len;
+    uint64_t offset = 0, len = 0;
     bool continues = false;
     if (err)
         return err;
