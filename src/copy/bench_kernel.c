@@ -134,7 +134,7 @@ int bench_kernel_run(struct bench_disk *disk, const struct bench_options *option
     struct kernel_bench bench = {
         .disk = disk, .options = options, .queue = queue, .depth = depth, .nr_free = depth};
 
-    bench.slots = g_new(struct slot, depth);
+    bench.slots = g_new0(struct slot, depth);
     bench.free_slots = g_new(guint, depth);
     for (guint i = 0; i < depth; i++) {
         bench.slots[i].buf = buffers + i * stride;

@@ -113,22 +113,27 @@ static gboolean read_side(struct compare *compare, struct reader_pair *w, const 
     return FALSE;
 }
 
+/* Whether [at, at + length) is the same on both sides; a side without bytes reads as zeros. */
+static gboolean same_bytes(const guint8 *a, const guint8 *b, gsize at, gsize length)
+{
+    const guint8 *only = a != NULL ? a : b;
+
+    if (a != NULL && b != NULL) {
+        return memcmp(a + at, b + at, length) == 0;
+    }
+    return only == NULL || zero_is(only + at, length);
+}
+
 /* The first sector in which the two differ; length if there is none. NULL stands for zeros. */
 static guint64 first_difference(const guint8 *a, const guint8 *b, guint64 length)
 {
     guint64 at = 0;
 
-    if (a != NULL && b != NULL && memcmp(a, b, length) == 0) {
-        return length;
-    }
-    if ((a == NULL && zero_is(b, length)) || (b == NULL && zero_is(a, length))) {
+    if (same_bytes(a, b, 0, length)) {
         return length;
     }
     for (; at < length; at += SECTOR) {
-        gsize len = MIN(SECTOR, length - at);
-
-        if (a == NULL ? !zero_is(b + at, len)
-                      : (b == NULL ? !zero_is(a + at, len) : memcmp(a + at, b + at, len) != 0)) {
+        if (!same_bytes(a, b, at, MIN(SECTOR, length - at))) {
             break;
         }
     }

@@ -56,12 +56,12 @@ static void make_qcow2(const char *path, const char *backing, const char *data_f
         put_be(image + 72, 4, 8);         /* incompatible: external data file */
         put_be(extension, 0x44415441, 4); /* data file name */
         put_be(extension + 4, strlen(data_file), 4);
-        memcpy(extension + 8, data_file, strlen(data_file));
+        memcpy(extension + 8, data_file, strlen(data_file)); /* NOLINT: counted, not terminated */
     }
     if (backing != NULL) {
-        put_be(image + 8, 4096, 8);             /* backing_file_offset */
-        put_be(image + 16, strlen(backing), 4); /* backing_file_size */
-        memcpy(image + 4096, backing, strlen(backing));
+        put_be(image + 8, 4096, 8);                     /* backing_file_offset */
+        put_be(image + 16, strlen(backing), 4);         /* backing_file_size */
+        memcpy(image + 4096, backing, strlen(backing)); /* NOLINT: counted, not terminated */
     }
     g_assert_true(g_file_set_contents(path, (char *)image, 6 * CLUSTER, NULL));
 }
@@ -328,7 +328,7 @@ static void test_extents_raw(void)
         check_extents(image, 0, UINT64_MAX, 0, joined, G_N_ELEMENTS(joined));
     }
     check_extents(image, 65 * KIB, KIB, 0, part, 1);
-    check_extents(image, MIB, KIB, 0, NULL, 0);
+    check_extents(image, MIB, KIB, 0, part, 0);
 }
 
 static void test_extents_chain(void)
@@ -423,6 +423,6 @@ int main(int argc, char **argv)
     g_test_add_func("/graph/depth", test_depth);
     status = g_test_run();
     g_assert_cmpint(g_chdir("/"), ==, 0);
-    (void)!system(command);
+    (void)!system(command); /* NOLINT(cert-env33-c): rm of our own folder */
     return status;
 }
