@@ -29,7 +29,7 @@ static const struct method *find_method(uint32_t id)
     static const struct method *const tables[] = {methods_open, methods_plan, methods_writer,
                                                   methods_codec};
     for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-        const struct method *row = tables[i] ? find_in(tables[i], id) : NULL;
+        const struct method *row = find_in(tables[i], id);
         if (row)
             return row;
     }

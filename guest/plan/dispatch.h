@@ -49,10 +49,10 @@ struct method {
 
 /* Rows live beside their concern: open in dispatch_open.c, plans in dispatch_plan.c ... A table
  * ends with a row of zeros. */
-extern const struct method methods_open[] __attribute__((weak));
-extern const struct method methods_plan[] __attribute__((weak));
-extern const struct method methods_writer[] __attribute__((weak));
-extern const struct method methods_codec[] __attribute__((weak));
+extern const struct method methods_open[];
+extern const struct method methods_plan[];
+extern const struct method methods_writer[];
+extern const struct method methods_codec[];
 
 /*
  * Runs one call from packed request to packed reply.
