@@ -54,7 +54,9 @@ static void set_attributes(int fd, const struct create_file *options)
         if (ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0) {
             attributes.fsx_xflags |= FS_XFLAG_EXTSIZE;
             attributes.fsx_extsize = (uint32_t)options->extent_size_hint_bytes;
-            (void)ioctl(fd, FS_IOC_FSSETXATTR, &attributes);
+            /* a hint that nobody asked for may go unheard */
+            if (ioctl(fd, FS_IOC_FSSETXATTR, &attributes) != 0 && options->have_extent_size_hint)
+                report_warning("Failed to set extent size hint: %s", g_strerror(errno));
         }
     }
 }
