@@ -20,9 +20,14 @@ known() {
 for format in $formats; do
     option=
     [ $format = luks ] && option="--object secret,id=s,data=x -o key-secret=s,iter-time=10"
-    for _ in 1 2 3 4 5 6 7 8 9 10; do # its key derivation is timed, and gives up on a busy machine
+    for _ in $(seq 200); do # stock 7.2 times LUKS's key derivation, and gives up more often than not
         "$stock" create -q -f $format $option a.$format 1M 2>"$scratch/stderr" && break
+        rm -f a.$format
     done
+    if [ ! -e a.$format ]; then
+        skip "images of $format" "stock qemu-img could not make one" 7
+        continue
+    fi
     run info a.$format
     known $format || { exits 1 && says "$format"; }
     ok "info of $format names the format"
