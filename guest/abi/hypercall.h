@@ -146,8 +146,6 @@ enum cell_method {
         15, /* WriterCommitRequest + records of cell_place -> WriterCommitReply */
     CELL_METHOD_WRITER_FINISH = 16, /* WriterFinishRequest -> PlanReply */
     CELL_METHOD_SNAPSHOT = 17,      /* SnapshotRequest -> PlanReply */
-    CELL_METHOD_SELF_TEST =
-        63, /* SelfTestRequest -> StatusReply; only in test builds of the image */
 };
 
 /* One run of the flattened chain: what the guest sees at [start, start + length). */
