@@ -13,6 +13,8 @@
 #include "guest/abi/check.pb-c.h"
 #include "guest/abi/info.pb-c.h"
 #include "guest/abi/open.pb-c.h"
+#include "guest/abi/plan.pb-c.h"
+#include "guest/formats/writer.h"
 
 struct node;
 
@@ -71,6 +73,32 @@ struct format_driver {
     /* Switches the node to an internal snapshot, for reading; may be NULL. */
     enum guest_err (*load_snapshot)(struct node *node, const Abi__SnapshotLoadRequest *request,
                                     struct guest_err_detail *detail);
+
+    /*
+     * Plans a new image in an empty blob; NULL: GUEST_ERR_FORMAT_NOT_BUILT. The format's own
+     * options are in the request as key and value (guest/formats/create_options.h).
+     *
+     * out:     *out, to be freed with its verb
+     */
+    enum guest_err (*create)(const Abi__CreateRequest *request, struct plan **out,
+                             struct guest_err_detail *detail);
+
+    /*
+     * Starts a copy into an image that was opened read-write, its children linked; NULL:
+     * GUEST_ERR_NOT_SUPPORTED.
+     *
+     * out:     *out, to be freed with its verb, before the node
+     */
+    enum guest_err (*writer_open)(struct node *node, const struct image_writer_options *options,
+                                  struct image_writer **out, struct guest_err_detail *detail);
+
+    /* Plans another virtual size; NULL: GUEST_ERR_PLAN_RESIZE_FORMAT. */
+    enum guest_err (*resize)(struct node *node, const Abi__ResizeRequest *request,
+                             struct plan **out, struct guest_err_detail *detail);
+
+    /* Plans a change of the internal snapshots; NULL: GUEST_ERR_NOT_SUPPORTED. */
+    enum guest_err (*snapshot)(struct node *node, const Abi__SnapshotRequest *request,
+                               struct plan **out, struct guest_err_detail *detail);
 
     /* Gives back node->state; may be NULL. */
     void (*close)(struct node *node);

@@ -7,6 +7,10 @@
  * no_io they are refused as stock refuses them without a key.
  */
 #include "guest/formats/qcow2.h"
+#include "guest/formats/qcow2_create.h"
+#include "guest/formats/qcow2_resize.h"
+#include "guest/formats/qcow2_snapshot_plan.h"
+#include "guest/formats/qcow2_writer.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
@@ -158,5 +162,9 @@ const struct format_driver format_qcow2 = {
     .info = qcow2_info,
     .check = qcow2_check,
     .load_snapshot = qcow2_load_snapshot,
+    .create = qcow2_create_plan,
+    .writer_open = qcow2_writer_open,
+    .resize = qcow2_resize_plan,
+    .snapshot = qcow2_snapshot_plan,
     .close = qcow2_close,
 };

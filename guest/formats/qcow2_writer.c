@@ -56,7 +56,7 @@ static void find_shape(struct qcow2_writer *w)
 {
     struct qcow2 *q = w->q;
     w->has_backing = q->header.backing_file_offset != 0;
-    w->shape = (struct qcow2_writer_shape){
+    w->base.shape = (struct image_writer_shape){
         .unit = q->cluster_size,
         .lease = w->fresh && !q->has_data_file && !has_tables(q),
         .data_blob = q->has_data_file ? w->node->data_file->source->blob : w->blob,
@@ -67,7 +67,7 @@ static void find_shape(struct qcow2_writer *w)
     };
 }
 
-static enum guest_err prepare(struct qcow2_writer *w, const struct qcow2_writer_options *options,
+static enum guest_err prepare(struct qcow2_writer *w, const struct image_writer_options *options,
                               struct guest_err_detail *detail)
 {
     w->q = qcow2_of(w->node);
@@ -84,38 +84,16 @@ static enum guest_err prepare(struct qcow2_writer *w, const struct qcow2_writer_
     if (!w->tables)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     find_shape(w);
-    w->alloc.only_forward = w->shape.lease;
+    w->alloc.only_forward = w->base.shape.lease;
     w->fix_autoclear = (w->q->header.autoclear_features & ~QCOW2_AUTOCLEAR_DATA_FILE_RAW) != 0;
     w->table_budget = min_u64(TABLE_BUDGET, arena_left_bytes() / 3);
     w->block_budget = min_u64(BLOCK_BUDGET, arena_left_bytes() / 6);
     return GUEST_OK;
 }
 
-enum guest_err qcow2_writer_open(struct node *node, const struct qcow2_writer_options *options,
-                                 struct qcow2_writer **out, struct qcow2_writer_shape *out_shape,
-                                 struct guest_err_detail *detail)
+static void writer_free(struct image_writer *writer)
 {
-    if (node->driver != &format_qcow2)
-        return err_plain(detail, GUEST_ERR_NOT_SUPPORTED);
-    struct qcow2_writer *w = calloc(1, sizeof(*w));
-    if (!w)
-        return err_plain(detail, GUEST_ERR_NO_MEMORY);
-    w->base.verbs = &wplan_verbs;
-    w->node = node;
-    enum guest_err err = prepare(w, options, detail);
-    if (err) {
-        qcow2_writer_free(w);
-        return err;
-    }
-    *out = w;
-    *out_shape = w->shape;
-    return GUEST_OK;
-}
-
-void qcow2_writer_free(struct qcow2_writer *w)
-{
-    if (!w)
-        return;
+    struct qcow2_writer *w = qcow2_writer_of(writer);
     for (uint64_t i = 0; w->tables && i < w->q->l1_size; i++) {
         if (w->tables[i])
             free(w->tables[i]->bytes);
@@ -129,11 +107,13 @@ void qcow2_writer_free(struct qcow2_writer *w)
     free(w);
 }
 
-enum guest_err qcow2_writer_lease(struct qcow2_writer *w, uint64_t bytes, uint64_t *out_offset,
-                                  uint64_t *out_bytes, struct guest_err_detail *detail)
+static enum guest_err writer_lease(struct image_writer *writer, uint64_t bytes,
+                                   uint64_t *out_offset, uint64_t *out_bytes,
+                                   struct guest_err_detail *detail)
 {
+    struct qcow2_writer *w = qcow2_writer_of(writer);
     uint64_t rounded, at;
-    if (!w->shape.lease || !align_up_u64(max_u64(bytes, 1), w->shape.unit, &rounded) ||
+    if (!w->base.shape.lease || !align_up_u64(max_u64(bytes, 1), w->base.shape.unit, &rounded) ||
         rounded > LEASE_MAX)
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
     w->alloc.next = max_u64(w->alloc.next, w->alloc.end);
@@ -176,7 +156,7 @@ static enum guest_err release(struct qcow2_writer *w, struct wentry old,
 /* A mask of the subclusters that [from, to) of a cluster touches, in the low half. */
 static uint64_t subcluster_mask(const struct qcow2_writer *w, uint64_t from, uint64_t to)
 {
-    uint64_t unit = w->shape.zero_unit;
+    uint64_t unit = w->base.shape.zero_unit;
     uint64_t first = from / unit, end = div_round_up_u64(to, unit);
     return (end >= 64 ? UINT64_MAX : (1ull << end) - 1) & ~((1ull << first) - 1) & ALL_BITS;
 }
@@ -292,7 +272,7 @@ static uint64_t run_end(const struct cell_place *run)
 static enum guest_err check_run(const struct qcow2_writer *w, const struct cell_place *run,
                                 struct guest_err_detail *detail)
 {
-    uint64_t size = w->q->header.size, unit = w->shape.zero_unit;
+    uint64_t size = w->q->header.size, unit = w->base.shape.zero_unit;
     if (run->length == 0 || !range_inside_u64(run->start, run->length, size) ||
         run->start % unit != 0 || (run_end(run) % unit != 0 && run_end(run) != size))
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
@@ -316,10 +296,10 @@ static enum guest_err zero_run(struct qcow2_writer *w, const struct cell_place *
                                struct guest_err_detail *detail)
 {
     enum guest_err err = GUEST_OK;
-    if (w->shape.zero_by_default)
+    if (w->base.shape.zero_by_default)
         return GUEST_OK;
     if (w->q->header.autoclear_features & QCOW2_AUTOCLEAR_DATA_FILE_RAW)
-        err = add_zero(w, w->shape.data_blob, run->start, run->length, detail);
+        err = add_zero(w, w->base.shape.data_blob, run->start, run->length, detail);
     for (uint64_t at = run->start; at < run_end(run) && !err;) {
         uint64_t in = at & (w->q->cluster_size - 1);
         uint64_t len = min_u64(w->q->cluster_size - in, run_end(run) - at);
@@ -376,12 +356,12 @@ static enum guest_err check_offset(const struct qcow2_writer *w, const struct ce
                                    struct guest_err_detail *detail)
 {
     uint64_t mask = w->q->cluster_size - 1, len = run->length;
-    bool ok = run->offset <= QCOW2_OFFSET_MASK && run->blob == w->shape.data_blob;
+    bool ok = run->offset <= QCOW2_OFFSET_MASK && run->blob == w->base.shape.data_blob;
     if (run->kind == CELL_PLACE_COMPRESSED)
         len = run->comp_len;
     else
         ok = ok && (run->offset & mask) == (run->start & mask);
-    if (w->shape.linear)
+    if (w->base.shape.linear)
         ok = ok && run->offset == run->start && run->kind != CELL_PLACE_COMPRESSED;
     else
         ok =
@@ -597,27 +577,28 @@ static enum guest_err place_run(struct qcow2_writer *w, const struct cell_place 
         err = place_compressed(w, run, &offset, detail);
     if (run->kind != CELL_PLACE_DATA) {
         if (!err && !append_place(out, max, nr, false, run, run->start, run->length, offset,
-                                  w->shape.data_blob))
+                                  w->base.shape.data_blob))
             err = err_plain(detail, GUEST_ERR_TOO_MUCH_WORK);
         return err;
     }
     for (uint64_t at = run->start; at < run_end(run) && !err; at += len) {
         err = place_some(w, at, run_end(run), &offset, &len, detail);
         if (!err &&
-            !append_place(out, max, nr, continues, run, at, len, offset, w->shape.data_blob))
+            !append_place(out, max, nr, continues, run, at, len, offset, w->base.shape.data_blob))
             err = err_plain(detail, GUEST_ERR_TOO_MUCH_WORK);
         continues = true;
     }
     return err;
 }
 
-enum guest_err qcow2_writer_place(struct qcow2_writer *w, const struct cell_place *in, uint32_t nr,
-                                  struct cell_place *out, uint32_t max, uint32_t *out_nr,
-                                  struct guest_err_detail *detail)
+static enum guest_err writer_place(struct image_writer *writer, const struct cell_place *in,
+                                   uint32_t nr, struct cell_place *out, uint32_t max,
+                                   uint32_t *out_nr, struct guest_err_detail *detail)
 {
+    struct qcow2_writer *w = qcow2_writer_of(writer);
     enum guest_err err = GUEST_OK;
     *out_nr = 0;
-    if (w->shape.lease || w->shape.linear)
+    if (w->base.shape.lease || w->base.shape.linear)
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
     for (uint32_t i = 0; i < nr && !err; i++)
         err = place_run(w, &in[i], out, max, out_nr, detail);
@@ -673,7 +654,7 @@ static enum guest_err report_placed(struct qcow2_writer *w, uint64_t first, uint
 static enum guest_err report(struct qcow2_writer *w, const struct cell_place *run,
                              struct guest_err_detail *detail)
 {
-    bool placed = !w->shape.lease && !w->shape.linear;
+    bool placed = !w->base.shape.lease && !w->base.shape.linear;
     if (placed && run->kind == CELL_PLACE_ZERO)
         return GUEST_OK; /* done when it was placed */
     if (placed)
@@ -712,9 +693,10 @@ enum guest_err wqueue_run(struct qcow2_writer *w, struct guest_err_detail *detai
     return GUEST_OK;
 }
 
-enum guest_err qcow2_writer_commit(struct qcow2_writer *w, const struct cell_place *runs,
-                                   uint32_t nr, struct guest_err_detail *detail)
+static enum guest_err writer_commit(struct image_writer *writer, const struct cell_place *runs,
+                                    uint32_t nr, struct guest_err_detail *detail)
 {
+    struct qcow2_writer *w = qcow2_writer_of(writer);
     for (uint32_t i = 0; i < nr; i++) {
         enum guest_err err = check_run(w, &runs[i], detail);
         if (err)
@@ -727,22 +709,55 @@ enum guest_err qcow2_writer_commit(struct qcow2_writer *w, const struct cell_pla
     return wqueue_run(w, detail);
 }
 
-bool qcow2_writer_wants_plan(const struct qcow2_writer *w)
+static bool writer_wants_plan(const struct image_writer *writer)
 {
+    const struct qcow2_writer *w = (const struct qcow2_writer *)writer;
     return over_budget(w) || w->at_queue < w->nr_queue;
 }
 
-struct plan *qcow2_writer_plan(struct qcow2_writer *w)
+static struct plan *writer_plan(struct image_writer *writer)
 {
-    w->base.file_size = w->alloc.end << wbits(w);
-    return &w->base;
+    struct qcow2_writer *w = qcow2_writer_of(writer);
+    w->base.plan.file_size = w->alloc.end << wbits(w);
+    return &w->base.plan;
 }
 
-struct plan *qcow2_writer_finish(struct qcow2_writer *w, uint64_t unused_offset)
+static struct plan *writer_finish(struct image_writer *writer, uint64_t unused_offset)
 {
+    struct qcow2_writer *w = qcow2_writer_of(writer);
     uint64_t unused = unused_offset >> wbits(w);
     w->finishing = true;
-    if (w->shape.lease)
+    if (w->base.shape.lease)
         w->alloc.next = unused && unused < w->alloc.next ? unused : w->alloc.end;
-    return qcow2_writer_plan(w);
+    return writer_plan(writer);
+}
+
+/* ---- the writer ---- */
+
+static const struct image_writer_verbs writer_verbs = {
+    .lease = writer_lease,
+    .place = writer_place,
+    .commit = writer_commit,
+    .wants_plan = writer_wants_plan,
+    .plan = writer_plan,
+    .finish = writer_finish,
+    .free = writer_free,
+};
+
+enum guest_err qcow2_writer_open(struct node *node, const struct image_writer_options *options,
+                                 struct image_writer **out, struct guest_err_detail *detail)
+{
+    struct qcow2_writer *w = calloc(1, sizeof(*w));
+    if (!w)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    w->base.plan.verbs = &wplan_verbs;
+    w->base.verbs = &writer_verbs;
+    w->node = node;
+    enum guest_err err = prepare(w, options, detail);
+    if (err) {
+        writer_free(&w->base);
+        return err;
+    }
+    *out = &w->base;
+    return GUEST_OK;
 }

@@ -37,11 +37,10 @@ struct wzero {
 };
 
 struct qcow2_writer {
-    struct plan base;
+    struct image_writer base;
     struct node *node;
     struct qcow2 *q;
     struct qcow2_alloc alloc;
-    struct qcow2_writer_shape shape;
     uint32_t blob; /* of the image file */
     bool fresh;
     bool has_backing;
@@ -69,6 +68,11 @@ struct qcow2_writer {
     unsigned phase;
     uint64_t index;
 };
+
+static inline struct qcow2_writer *qcow2_writer_of(struct image_writer *writer)
+{
+    return (struct qcow2_writer *)writer;
+}
 
 static inline unsigned wbits(const struct qcow2_writer *w)
 {

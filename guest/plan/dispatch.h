@@ -19,9 +19,9 @@
 struct session {
     struct node *nodes[SESSION_NODES_MAX];
     uint32_t nr_nodes;
-    struct plan *plan; /* being drained by PLAN_NEXT, or NULL */
-    void *writer;      /* guest/plan/writer.h, or NULL */
-    uint8_t *records;  /* the records area */
+    struct plan *plan;           /* being drained by PLAN_NEXT, or NULL */
+    struct image_writer *writer; /* of the copy under way, or NULL */
+    uint8_t *records;            /* the records area */
     uint64_t records_bytes;
     uint32_t nr_records; /* IN: records that came with the call */
     uint8_t *window;     /* the data window */

@@ -7,13 +7,21 @@
 
 #include "guest/abi/plan.pb-c.h"
 #include "guest/abi/writer.pb-c.h"
-#include "guest/formats/qcow2_writer.h"
+#include "guest/formats/writer.h"
 #include "guest/lib/arena.h"
+#include "guest/lib/checked.h"
 #include "guest/plan/dispatch.h"
 
-static struct qcow2_writer *writer_of(const struct session *session)
+static void fill_shape(const struct image_writer_shape *shape, Abi__WriterOpenReply *r)
 {
-    return session->writer;
+    r->unit = shape->unit;
+    r->lease = shape->lease;
+    r->data_blob = shape->data_blob;
+    r->max_sharers = shape->max_sharers;
+    r->zero_by_default = shape->zero_by_default;
+    r->comp_align = max_u64(shape->comp_align, 1);
+    r->linear = shape->linear;
+    r->zero_unit = shape->zero_unit;
 }
 
 static enum guest_err run_open(struct session *session, const ProtobufCMessage *request,
@@ -21,53 +29,51 @@ static enum guest_err run_open(struct session *session, const ProtobufCMessage *
 {
     const Abi__WriterOpenRequest *q = (const Abi__WriterOpenRequest *)request;
     Abi__WriterOpenReply *r = (Abi__WriterOpenReply *)reply;
-    struct qcow2_writer_options options = {.fresh = q->fresh, .compressed = q->compressed};
-    struct qcow2_writer_shape shape;
-    struct qcow2_writer *writer;
+    struct image_writer_options options = {.fresh = q->fresh, .compressed = q->compressed};
+    struct image_writer *writer;
     struct node *node = session_node(session, q->node);
     if (!node)
         return err_plain(detail, GUEST_ERR_NO_NODE);
-    enum guest_err err = qcow2_writer_open(node, &options, &writer, &shape, detail);
+    if (!node->driver->writer_open)
+        return err_plain(detail, GUEST_ERR_NOT_SUPPORTED);
+    enum guest_err err = node->driver->writer_open(node, &options, &writer, detail);
     if (err)
         return err;
-    qcow2_writer_free(writer_of(session));
+    if (session->writer)
+        session->writer->verbs->free(session->writer);
     session->writer = writer;
     session->plan = NULL;
-    r->unit = shape.unit;
-    r->lease = shape.lease;
-    r->data_blob = shape.data_blob;
-    r->max_sharers = shape.max_sharers;
-    r->zero_by_default = shape.zero_by_default;
-    r->comp_align = 1;
-    r->linear = shape.linear;
-    r->zero_unit = shape.zero_unit;
+    fill_shape(&writer->shape, r);
     return GUEST_OK;
 }
 
 /* A writer, and no plan of it that was not drained to its end. */
 static enum guest_err need_writer(const struct session *session, struct guest_err_detail *detail)
 {
-    return writer_of(session) && !session->plan ? GUEST_OK
-                                                : err_plain(detail, GUEST_ERR_BAD_REQUEST);
+    return session->writer && !session->plan ? GUEST_OK : err_plain(detail, GUEST_ERR_BAD_REQUEST);
 }
 
 static bool plan_if_wanted(struct session *session)
 {
-    if (!qcow2_writer_wants_plan(writer_of(session)))
+    struct image_writer *writer = session->writer;
+    if (!writer->verbs->wants_plan(writer))
         return false;
-    session->plan = qcow2_writer_plan(writer_of(session));
+    session->plan = writer->verbs->plan(writer);
     return true;
 }
 
 static enum guest_err run_lease(struct session *session, const ProtobufCMessage *request,
                                 ProtobufCMessage *reply, struct guest_err_detail *detail)
 {
+    const Abi__WriterLeaseRequest *q = (const Abi__WriterLeaseRequest *)request;
     Abi__WriterLeaseReply *r = (Abi__WriterLeaseReply *)reply;
+    struct image_writer *writer = session->writer;
     enum guest_err err = need_writer(session, detail);
-    return err ? err
-               : qcow2_writer_lease(writer_of(session),
-                                    ((const Abi__WriterLeaseRequest *)request)->bytes, &r->offset,
-                                    &r->bytes, detail);
+    if (err)
+        return err;
+    if (!writer->verbs->lease)
+        return err_plain(detail, GUEST_ERR_BAD_REQUEST);
+    return writer->verbs->lease(writer, q->bytes, &r->offset, &r->bytes, detail);
 }
 
 /* The records that came with the call, copied: replies go to the same place. */
@@ -88,14 +94,17 @@ static enum guest_err run_place(struct session *session, const ProtobufCMessage 
 {
     uint32_t nr = ((const Abi__WriterPlaceRequest *)request)->nr_records;
     Abi__WriterPlaceReply *r = (Abi__WriterPlaceReply *)reply;
+    struct image_writer *writer = session->writer;
     struct cell_place *runs = NULL;
     enum guest_err err = need_writer(session, detail);
+    if (!err && !writer->verbs->place)
+        err = err_plain(detail, GUEST_ERR_BAD_REQUEST);
     if (!err)
         err = take_records(session, nr, &runs, detail);
     if (!err)
-        err = qcow2_writer_place(
-            writer_of(session), runs, nr, (struct cell_place *)session->records,
-            (uint32_t)(session->records_bytes / sizeof(*runs)), &r->nr_records, detail);
+        err = writer->verbs->place(writer, runs, nr, (struct cell_place *)session->records,
+                                   (uint32_t)(session->records_bytes / sizeof(*runs)),
+                                   &r->nr_records, detail);
     free(runs);
     if (!err)
         r->plan_pending = plan_if_wanted(session);
@@ -111,7 +120,7 @@ static enum guest_err run_commit(struct session *session, const ProtobufCMessage
     if (!err)
         err = take_records(session, nr, &runs, detail);
     if (!err)
-        err = qcow2_writer_commit(writer_of(session), runs, nr, detail);
+        err = session->writer->verbs->commit(session->writer, runs, nr, detail);
     free(runs);
     if (!err)
         ((Abi__WriterCommitReply *)reply)->plan_pending = plan_if_wanted(session);
@@ -125,8 +134,8 @@ static enum guest_err run_finish(struct session *session, const ProtobufCMessage
     enum guest_err err = need_writer(session, detail);
     if (err)
         return err;
-    session->plan = qcow2_writer_finish(writer_of(session),
-                                        ((const Abi__WriterFinishRequest *)request)->unused_offset);
+    session->plan = session->writer->verbs->finish(
+        session->writer, ((const Abi__WriterFinishRequest *)request)->unused_offset);
     r->file_size = session->plan->file_size;
     r->streamed = true;
     return GUEST_OK;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compat/driver.h"
 #include "compat/result.h"
 #include "compat/wording.h"
 #include "guest/abi/info.pb-c.h"
@@ -146,7 +147,7 @@ static gboolean check_existing(const struct options *opt, uint64_t size_bytes,
         report_error("output file is smaller than input file");
         return FALSE;
     }
-    if (opt->compress && strcmp(image_format(out->image), "qcow2") != 0) {
+    if (opt->compress && !driver_find(image_format(out->image))->can_compress) {
         report_error("Compression not supported for this file format");
         return FALSE;
     }

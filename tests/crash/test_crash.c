@@ -120,14 +120,13 @@ static void change_snapshot(struct bench *b, const struct crash_case *c, GArray 
 /* A copy into an existing image: data, zeros, gaps; reported in order, as a host does. */
 static void change_write(struct bench *b, const struct crash_case *c, GArray *log)
 {
-    struct qcow2_writer_options options = {0};
-    struct qcow2_writer_shape shape;
-    struct qcow2_writer *w = NULL;
+    struct image_writer_options options = {0};
+    struct image_writer *w = NULL;
     struct guest_err_detail detail;
     g_autofree uint8_t *bytes = g_malloc(c->size);
     memset(bytes, 0xd7, c->size);
-    g_assert_cmpint(qcow2_writer_open(b->node, &options, &w, &shape, &detail), ==, GUEST_OK);
-    uint64_t run_bytes = MAX(shape.unit * 3, 48 * K);
+    g_assert_cmpint(qcow2_writer_open(b->node, &options, &w, &detail), ==, GUEST_OK);
+    uint64_t run_bytes = MAX(w->shape.unit * 3, 48 * K);
     int turn = 0;
     for (uint64_t at = 0; at < c->size; at += run_bytes, turn++) {
         struct cell_place run = {
@@ -139,18 +138,18 @@ static void change_write(struct bench *b, const struct crash_case *c, GArray *lo
         uint32_t nr = 0;
         if (turn % 4 == 3)
             continue;
-        g_assert_cmpint(qcow2_writer_place(w, &run, 1, out, 1024, &nr, &detail), ==, GUEST_OK);
-        if (qcow2_writer_wants_plan(w))
-            log_plan(b, qcow2_writer_plan(w), log);
+        g_assert_cmpint(w->verbs->place(w, &run, 1, out, 1024, &nr, &detail), ==, GUEST_OK);
+        if (w->verbs->wants_plan(w))
+            log_plan(b, w->verbs->plan(w), log);
         for (uint32_t i = 0; i < nr && run.kind == CELL_PLACE_DATA; i++)
             log_write(b, log, out[i].blob, out[i].offset, bytes, out[i].length);
-        g_assert_cmpint(qcow2_writer_commit(w, out, nr, &detail), ==, GUEST_OK);
+        g_assert_cmpint(w->verbs->commit(w, out, nr, &detail), ==, GUEST_OK);
         /* The tables leave now and then, as with a small cache. */
-        if (turn % 5 == 4 || qcow2_writer_wants_plan(w))
-            log_plan(b, qcow2_writer_plan(w), log);
+        if (turn % 5 == 4 || w->verbs->wants_plan(w))
+            log_plan(b, w->verbs->plan(w), log);
     }
-    log_plan(b, qcow2_writer_finish(w, 0), log);
-    qcow2_writer_free(w);
+    log_plan(b, w->verbs->finish(w, 0), log);
+    w->verbs->free(w);
 }
 
 /* ---- files in memory ---- */

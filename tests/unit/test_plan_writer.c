@@ -31,8 +31,8 @@ struct scenario {
 struct job {
     struct bench bench;
     const struct scenario *s;
-    struct qcow2_writer *writer;
-    struct qcow2_writer_shape shape;
+    struct image_writer *writer;
+    struct image_writer_shape shape;
     uint8_t *model; /* what the disk shall hold */
     uint64_t size;
     GRand *rand;
@@ -72,7 +72,7 @@ static void create(struct job *j)
 static void drain(struct job *j, gboolean pending)
 {
     if (pending)
-        bench_apply(&j->bench, qcow2_writer_plan(j->writer), MAX_OPS);
+        bench_apply(&j->bench, j->writer->verbs->plan(j->writer), MAX_OPS);
 }
 
 static void write_blob(struct job *j, uint32_t blob, uint64_t offset, const void *bytes,
@@ -86,8 +86,8 @@ static uint64_t take_lease(struct job *j, uint64_t bytes)
     struct guest_err_detail detail;
     uint64_t rounded = (bytes + j->shape.unit - 1) / j->shape.unit * j->shape.unit, given, offset;
     if (j->lease_end - j->lease < rounded) {
-        g_assert_cmpint(qcow2_writer_lease(j->writer, MAX(rounded, 20 * j->shape.unit), &offset,
-                                           &given, &detail),
+        g_assert_cmpint(j->writer->verbs->lease(j->writer, MAX(rounded, 20 * j->shape.unit),
+                                                &offset, &given, &detail),
                         ==, GUEST_OK);
         if (offset != j->lease_end)
             j->lease = offset;
@@ -101,8 +101,8 @@ static uint64_t take_lease(struct job *j, uint64_t bytes)
 static void commit(struct job *j, const struct cell_place *runs, uint32_t nr)
 {
     struct guest_err_detail detail;
-    g_assert_cmpint(qcow2_writer_commit(j->writer, runs, nr, &detail), ==, GUEST_OK);
-    drain(j, qcow2_writer_wants_plan(j->writer));
+    g_assert_cmpint(j->writer->verbs->commit(j->writer, runs, nr, &detail), ==, GUEST_OK);
+    drain(j, j->writer->verbs->wants_plan(j->writer));
 }
 
 /* Data, or zeros with kind ZERO, of [start, start + len). */
@@ -126,8 +126,9 @@ static void put(struct job *j, uint64_t start, uint64_t len, enum cell_place_kin
     }
     struct cell_place *out = g_new0(struct cell_place, 4096);
     uint32_t nr = 0;
-    g_assert_cmpint(qcow2_writer_place(j->writer, &run, 1, out, 4096, &nr, &detail), ==, GUEST_OK);
-    drain(j, qcow2_writer_wants_plan(j->writer));
+    g_assert_cmpint(j->writer->verbs->place(j->writer, &run, 1, out, 4096, &nr, &detail), ==,
+                    GUEST_OK);
+    drain(j, j->writer->verbs->wants_plan(j->writer));
     uint64_t at = start;
     for (uint32_t i = 0; i < nr; i++) {
         g_assert_cmpuint(out[i].start, ==, at);
@@ -170,9 +171,10 @@ static void put_compressed(struct job *j, uint64_t start, uint64_t len)
     }
     struct cell_place out;
     uint32_t nr = 0;
-    g_assert_cmpint(qcow2_writer_place(j->writer, &run, 1, &out, 1, &nr, &detail), ==, GUEST_OK);
+    g_assert_cmpint(j->writer->verbs->place(j->writer, &run, 1, &out, 1, &nr, &detail), ==,
+                    GUEST_OK);
     g_assert_cmpuint(nr, ==, 1);
-    drain(j, qcow2_writer_wants_plan(j->writer));
+    drain(j, j->writer->verbs->wants_plan(j->writer));
     write_blob(j, out.blob, out.offset, packed, out.comp_len);
     if (!j->s->no_reports)
         commit(j, &out, 1);
@@ -201,14 +203,16 @@ static void random_runs(struct job *j)
 
 static void start(struct job *j)
 {
-    struct qcow2_writer_options options = {.fresh = j->s->fresh};
+    struct image_writer_options options = {.fresh = j->s->fresh};
     struct guest_err_detail detail;
     bench_open_files(&j->bench);
     bench_open_node(&j->bench);
-    g_assert_cmpint(qcow2_writer_open(j->bench.node, &options, &j->writer, &j->shape, &detail), ==,
-                    GUEST_OK);
-    if (j->s->tiny_budget)
-        j->writer->table_budget = j->writer->block_budget = 2 * j->shape.unit;
+    g_assert_cmpint(qcow2_writer_open(j->bench.node, &options, &j->writer, &detail), ==, GUEST_OK);
+    j->shape = j->writer->shape;
+    if (j->s->tiny_budget) {
+        struct qcow2_writer *w = qcow2_writer_of(j->writer);
+        w->table_budget = w->block_budget = 2 * j->shape.unit;
+    }
 }
 
 static void assert_content(struct job *j)
@@ -233,8 +237,8 @@ static void one_round(const struct scenario *s, guint32 seed)
     create(&j);
     start(&j);
     random_runs(&j);
-    bench_apply(&j.bench, qcow2_writer_finish(j.writer, j.lease), MAX_OPS);
-    qcow2_writer_free(j.writer);
+    bench_apply(&j.bench, j.writer->verbs->finish(j.writer, j.lease), MAX_OPS);
+    j.writer->verbs->free(j.writer);
     bench_close(&j.bench);
     bench_assert_sound(&j.bench, FALSE, s->name);
     assert_content(&j);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A new image of a format that lives in one file: the cell gets the format's options as key and
+ * value and answers with the plan.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "compat/wording.h"
+#include "src/plan/create_private.h"
+#include "src/wire/decode.h"
+
+#define RANDOM_BYTES 64u
+
+struct options_message {
+    Abi__CreateOption *rows;
+    Abi__CreateOption **list;
+    size_t nr;
+};
+
+static void options_clear(struct options_message *message)
+{
+    g_free(message->rows);
+    g_free(message->list);
+}
+
+/* The options of the format's own table; strings are borrowed. */
+static void options_fill(const struct create_opts *opts, struct options_message *out)
+{
+    const struct keyval_def *defs = create_opts_format(opts)->create;
+    size_t nr = 0;
+
+    while (defs[nr].name != NULL)
+        nr++;
+    out->rows = g_new(Abi__CreateOption, nr);
+    out->list = g_new(Abi__CreateOption *, nr);
+    out->nr = nr;
+    for (size_t i = 0; i < nr; i++) {
+        const struct keyval_slot *slot = create_opts_slot(opts, defs[i].name);
+        Abi__CreateOption *row = out->list[i] = &out->rows[i];
+
+        abi__create_option__init(row);
+        row->key = (char *)defs[i].name;
+        row->given = slot->given;
+        row->has_text = slot->text != NULL;
+        row->number = slot->number;
+        if (slot->text != NULL)
+            row->text =
+                (ProtobufCBinaryData){.len = strlen(slot->text), .data = (uint8_t *)slot->text};
+    }
+}
+
+static gboolean start_plan(struct cell *cell, const struct create_opts *opts, uint64_t size_bytes,
+                           GError **error)
+{
+    Abi__CreateRequest request = ABI__CREATE_REQUEST__INIT;
+    struct options_message options;
+    ProtobufCMessage *reply = NULL;
+    uint8_t random[RANDOM_BYTES];
+    gboolean ok;
+
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return wording_fail(error, "Could not get random bytes: %s", g_strerror(errno));
+    options_fill(opts, &options);
+    request.format = (char *)create_opts_format(opts)->name;
+    request.size = size_bytes;
+    request.blob = CREATE_IMAGE_BLOB;
+    request.data_blob = CREATE_DATA_BLOB;
+    request.option = options.list;
+    request.n_option = options.nr;
+    request.random = (ProtobufCBinaryData){.len = sizeof(random), .data = random};
+    request.time_sec = (uint64_t)time(NULL);
+    ok = cell_call(cell, CELL_METHOD_CREATE, &request.base, NULL, 0, 0,
+                   &abi__plan_reply__descriptor, &reply, error);
+    options_clear(&options);
+    if (!ok)
+        return FALSE;
+    ok = wire_check_error(((Abi__PlanReply *)reply)->error, NULL, error);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return ok;
+}
+
+/* A write that failed: the words every format but qcow2 has for it. */
+static gboolean set_write_error(int number, GError **error)
+{
+    if (number == 0)
+        return FALSE;
+    g_clear_error(error);
+    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, g_strerror(number));
+    return FALSE;
+}
+
+gboolean create_planned_image(const struct create_opts *opts, const char *filename,
+                              const struct create_file *file, gboolean no_flush, GError **error)
+{
+    g_auto(MadeFile) image = {0};
+    struct apply_target target = {.blob = CREATE_IMAGE_BLOB};
+    int failed = 0;
+    g_autoptr(Cell) cell = create_cell(error);
+
+    if (cell == NULL || !start_plan(cell, opts, file->size_bytes, error))
+        return FALSE;
+    if (apply_explains())
+        return apply_plan(cell, &target, 1, NULL, NULL, error);
+    if (!made_file_open(&image, filename, FALSE, file, no_flush, error) ||
+        !made_file_lock(&image, error))
+        return FALSE;
+    target.endpoint = image.endpoint;
+    if (!apply_plan(cell, &target, 1, &failed, NULL, error))
+        return set_write_error(failed, error);
+    failed = endpoint_flush(image.endpoint);
+    if (failed != 0)
+        return set_write_error(failed, error);
+    image.made = FALSE;
+    return TRUE;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A new qcow2 image, with its external data file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "compat/wording.h"
+#include "guest/abi/error_plan.h"
+#include "src/plan/create_private.h"
+#include "src/plan/qcow2_options.h"
+#include "src/wire/decode.h"
+
+#define BACKING_NAME_MAX 1023u /* bytes; a shorter name may still not fit into its cluster */
+
+/* The cell gives the code alone: both names are ours. */
+static void set_backing_error(const struct create_qcow2 *options, GError **error)
+{
+    g_clear_error(error);
+    g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                "Could not assign backing file '%s' with format '%s': %s", options->backing_file,
+                options->backing_fmt != NULL ? options->backing_fmt : "",
+                g_strerror(strlen(options->backing_file) > BACKING_NAME_MAX ? EINVAL : ENOSPC));
+}
+
+static gboolean plan_qcow2(struct cell *cell, const struct create_qcow2 *options, GError **error)
+{
+    Abi__Qcow2CreateOptions qcow2;
+    Abi__CreateRequest request = ABI__CREATE_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    GError *refused = NULL;
+
+    qcow2_options_fill(options, &qcow2);
+    request.format = (char *)"qcow2";
+    request.size = options->size_bytes;
+    request.blob = CREATE_IMAGE_BLOB;
+    request.data_blob = CREATE_DATA_BLOB;
+    request.qcow2 = &qcow2;
+    if (!cell_call(cell, CELL_METHOD_CREATE, &request.base, NULL, 0, 0,
+                   &abi__plan_reply__descriptor, &reply, error))
+        return FALSE;
+    gboolean ok = wire_check_error(((Abi__PlanReply *)reply)->error, NULL, &refused);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    if (ok)
+        return TRUE;
+    if (wire_error_code(refused) == GUEST_ERR_PLAN_BACKING_NAME_LONG)
+        set_backing_error(options, &refused);
+    g_propagate_error(error, refused);
+    return FALSE;
+}
+
+/* A write that failed: stock meets a full disk, and most else, when it writes the header first. */
+static gboolean set_write_error(int number, GError **error)
+{
+    if (number == 0)
+        return FALSE;
+    g_clear_error(error);
+    if (number == EFBIG)
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM,
+                            "The image size is too large for file format 'qcow2' (try using a "
+                            "larger cluster size)");
+    else
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not write qcow2 header: %s",
+                    g_strerror(number));
+    return FALSE;
+}
+
+/* A data file that is kept must still reach to the end of the disk. */
+static gboolean grow_kept_file(struct endpoint *endpoint, uint64_t size, GError **error)
+{
+    return endpoint_size(endpoint) >= size ||
+           create_file_resize(endpoint, size, PREALLOC_OFF, "raw", error);
+}
+
+static gboolean open_data_file(MadeFile *file, const struct create_qcow2 *options,
+                               gboolean no_flush, GError **error)
+{
+    struct create_file plain = {.extent_size_hint_bytes = 1 << 20};
+    struct cache_mode cache = no_flush ? CACHE_UNSAFE : CACHE_WRITEBACK;
+
+    if (!options->keep_data_file)
+        return made_file_open(file, options->data_file, FALSE, &plain, no_flush, error);
+    file->endpoint = endpoint_open(AT_FDCWD, create_file_path(options->data_file), FALSE,
+                                   ENDPOINT_WRITE, &cache, error);
+    return file->endpoint != NULL && grow_kept_file(file->endpoint, options->size_bytes, error);
+}
+
+/* Devices have no way to promise room. */
+static gboolean check_preallocation(const struct create_qcow2 *options, struct endpoint *target,
+                                    GError **error)
+{
+    if (options->preallocation != PREALLOC_FALLOC ||
+        strcmp(endpoint_protocol(target), "host_device") != 0)
+        return TRUE;
+    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                        "Could not resize image: Failed to resize underlying file: Preallocation "
+                        "mode 'falloc' unsupported for this non-regular file");
+    return FALSE;
+}
+
+static gboolean apply_qcow2(struct cell *cell, const char *filename,
+                            const struct create_file *file_options,
+                            const struct create_qcow2 *options, gboolean no_flush, GError **error)
+{
+    g_auto(MadeFile) image = {0}, data = {0};
+    int failed = 0;
+
+    if (!made_file_open(&image, filename, FALSE, file_options, no_flush, error) ||
+        !made_file_lock(&image, error))
+        return FALSE;
+    if (options->data_file != NULL && !open_data_file(&data, options, no_flush, error))
+        return FALSE;
+    if (!check_preallocation(options, data.endpoint != NULL ? data.endpoint : image.endpoint,
+                             error))
+        return FALSE;
+    struct apply_target targets[] = {
+        {.blob = CREATE_IMAGE_BLOB, .endpoint = image.endpoint},
+        {.blob = CREATE_DATA_BLOB, .endpoint = data.endpoint},
+    };
+    unsigned nr_targets = options->data_file != NULL ? 2 : 1;
+    if (!apply_plan(cell, targets, nr_targets, &failed, NULL, error))
+        return set_write_error(failed, error);
+    failed = endpoint_flush(image.endpoint);
+    if (failed != 0)
+        return set_write_error(failed, error);
+    image.made = data.made = FALSE;
+    return TRUE;
+}
+
+gboolean create_qcow2_image(const struct create_opts *opts, const char *filename,
+                            const struct create_file *file, gboolean no_flush, GError **error)
+{
+    static const struct apply_target nowhere[] = {{.blob = CREATE_IMAGE_BLOB},
+                                                  {.blob = CREATE_DATA_BLOB}};
+    struct create_qcow2 options;
+
+    if (!create_opts_qcow2(opts, &options, error))
+        return FALSE;
+    if (options.encrypt_format != NULL) {
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                    "Encryption with format '%s' is not built yet", options.encrypt_format);
+        return FALSE;
+    }
+    g_autoptr(Cell) cell = create_cell(error);
+    if (cell == NULL || !plan_qcow2(cell, &options, error))
+        return FALSE;
+    if (apply_explains())
+        return apply_plan(cell, nowhere, G_N_ELEMENTS(nowhere), NULL, NULL, error);
+    return apply_qcow2(cell, filename, file, &options, no_flush, error);
+}
