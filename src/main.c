@@ -16,6 +16,7 @@
 #include "compat/wording_common.h"
 #include "compat/wording_plan.h"
 #include "compat/wording_qcow2.h"
+#include "compat/wording_vdi.h"
 #include "src/cmd/cmd.h"
 #include "src/config.h"
 #include "src/sandbox/sandbox.h"
@@ -74,6 +75,7 @@ static gboolean set_up(GError **error)
     wording_register_common();
     wording_register_plan();
     wording_register_qcow2();
+    wording_register_vdi();
     if (!config_load(error)) {
         return FALSE;
     }

@@ -37,6 +37,7 @@ enum guest_err {
     /* first code of each format; a format's own list is in guest/abi/error_<format>.h */
     GUEST_ERR_QCOW2 = 256,
     GUEST_ERR_PLAN = 512,
+    GUEST_ERR_VDI = 4096,
     GUEST_ERR_LAST = 65535,
 };
 

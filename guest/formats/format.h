@@ -137,6 +137,7 @@ extern const unsigned nr_format_drivers;
 
 extern const struct format_driver format_raw;
 extern const struct format_driver format_qcow2;
+extern const struct format_driver format_vdi;
 
 /*
  * Finds the driver by name, or by asking every driver's probe (raw when none claims it).

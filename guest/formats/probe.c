@@ -34,11 +34,6 @@ static int probe_qcow(struct span head)
     return be32_at(head, 0) == 0x514649fb && be32_at(head, 4) == 1 ? SURE : 0;
 }
 
-static int probe_vdi(struct span head)
-{
-    return le32_at(head, 64) == 0xbeda107f ? SURE : 0;
-}
-
 static int probe_vpc(struct span head)
 {
     return has_text(head, 0, "conectix") ? SURE : 0;
@@ -144,7 +139,6 @@ static const struct format_driver format_parallels = {.name = "parallels",
                                                       .probe = probe_parallels};
 static const struct format_driver format_qcow = {.name = "qcow", .probe = probe_qcow};
 static const struct format_driver format_qed = {.name = "qed", .probe = probe_qed};
-static const struct format_driver format_vdi = {.name = "vdi", .probe = probe_vdi};
 static const struct format_driver format_vhdx = {.name = "vhdx", .probe = probe_vhdx};
 static const struct format_driver format_vmdk = {.name = "vmdk", .probe = probe_vmdk};
 static const struct format_driver format_vpc = {.name = "vpc", .probe = probe_vpc};

@@ -93,6 +93,9 @@ static void report_apply(const GError *error, const char *name)
         report_gerror(error);
     if (err == 0)
         report_gerror_prefixed(error, "Could not apply snapshot '%s': ", name);
+    else if (code == GUEST_ERR_NOT_SUPPORTED)
+        report_error("Could not apply snapshot '%s': Block driver does not support snapshots",
+                     name);
     else
         report_error("Could not apply snapshot '%s': Failed to load snapshot: %s", name,
                      g_strerror(err));
