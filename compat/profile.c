@@ -23,6 +23,7 @@ static const struct profile profiles[PROFILE_NR] = {
             .name = "7.2",
             .version = "7.2.22",
             .years = "2003-2022",
+            .vhd_geometry = TRUE,
         },
     [PROFILE_10_0] =
         {

@@ -32,6 +32,7 @@ struct profile {
     gboolean info_children; /* info: child nodes, also `detached-header` of LUKS */
     gboolean map_compressed;
     gboolean snapshot_wide; /* the snapshot table with VM_SIZE and VM_CLOCK */
+    gboolean vhd_geometry;  /* vpc: the geometry is the size, but for some creators (7.2) */
     gboolean bench_fits;    /* bench: offsets wrap so that a request fits behind them */
     gboolean json_position; /* JSON errors start with line:column */
 };

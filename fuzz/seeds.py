@@ -66,6 +66,24 @@ def stock_images(folder):
     return {name: read(os.path.join(folder, name)) for name in sorted(os.listdir(folder)) if name not in skip}
 
 
+def vhd_images():
+    """Small VHDs: the images are mostly tables, the blocks are 512 bytes or absent."""
+    made = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, options in (("dynamic", "subformat=dynamic"), ("fixed", "subformat=fixed,force_size=on")):
+            run("qemu-img", "create", "-q", "-f", "vpc", "-o", options, name, "32K", folder=folder)
+            made[name] = read(os.path.join(folder, name))
+        edit = os.path.join(HERE, "..", "tests", "lib", "vhd_edit.py")
+        blocks = os.path.join(folder, "blocks")
+        for disk_type in (2, 3, 4):
+            with open(blocks, "wb") as out:
+                out.write(made["dynamic"][:2048] + bytes(8192) + made["dynamic"][:512])
+            run(sys.executable, edit, blocks, "footer.disk_type=%d" % disk_type, "dynamic.block_size=4096",
+                "dynamic.max_entries=40", "bat.0=4", "bat.1=13", folder=folder)
+            made["blocks-%d" % disk_type] = read(blocks)
+    return made
+
+
 def read(path):
     with open(path, "rb") as file:
         return file.read()
@@ -165,6 +183,8 @@ def stock(folder):
         write(folder, "plan_snapshot", name, content)
     for name, content in create_plans().items():
         write(folder, "plan_create", name, content)
+    for name, content in vhd_images().items():
+        write(folder, "vpc", name, content)
     for name, content in units().items():
         write(folder, "codec", name, content)
 

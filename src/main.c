@@ -17,6 +17,7 @@
 #include "compat/wording_plan.h"
 #include "compat/wording_qcow2.h"
 #include "compat/wording_vdi.h"
+#include "compat/wording_vpc.h"
 #include "src/cmd/cmd.h"
 #include "src/config.h"
 #include "src/sandbox/sandbox.h"
@@ -76,6 +77,7 @@ static gboolean set_up(GError **error)
     wording_register_plan();
     wording_register_qcow2();
     wording_register_vdi();
+    wording_register_vpc();
     if (!config_load(error)) {
         return FALSE;
     }

@@ -38,6 +38,8 @@ enum guest_err {
     GUEST_ERR_QCOW2 = 256,
     GUEST_ERR_PLAN = 512,
     GUEST_ERR_VDI = 4096,
+    GUEST_ERR_VPC = 5120,
+    GUEST_ERR_VHDX = 5376,
     GUEST_ERR_LAST = 65535,
 };
 

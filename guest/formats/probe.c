@@ -34,11 +34,6 @@ static int probe_qcow(struct span head)
     return be32_at(head, 0) == 0x514649fb && be32_at(head, 4) == 1 ? SURE : 0;
 }
 
-static int probe_vpc(struct span head)
-{
-    return has_text(head, 0, "conectix") ? SURE : 0;
-}
-
 static int probe_vhdx(struct span head)
 {
     return has_text(head, 0, "vhdxfile") ? SURE : 0;
@@ -141,7 +136,6 @@ static const struct format_driver format_qcow = {.name = "qcow", .probe = probe_
 static const struct format_driver format_qed = {.name = "qed", .probe = probe_qed};
 static const struct format_driver format_vhdx = {.name = "vhdx", .probe = probe_vhdx};
 static const struct format_driver format_vmdk = {.name = "vmdk", .probe = probe_vmdk};
-static const struct format_driver format_vpc = {.name = "vpc", .probe = probe_vpc};
 
 const struct format_driver *const format_drivers[] = {
     &format_qcow2, &format_raw,   &format_vmdk, &format_vdi, &format_vpc,

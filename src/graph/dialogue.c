@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "compat/profile.h"
 #include "compat/wording.h"
 #include "src/graph/layer.h"
 
@@ -74,6 +75,17 @@ static void warn_about(const Abi__OpenReply *reply)
     }
 }
 
+/* What of a VHD's footer is the size of the disk. */
+static Abi__VpcSize vhd_size_rule(const char *wanted)
+{
+    if (wanted != NULL) {
+        return strcmp(wanted, "chs") == 0 ? ABI__VPC_SIZE__VPC_SIZE_GEOMETRY
+                                          : ABI__VPC_SIZE__VPC_SIZE_CURRENT;
+    }
+    return profile_get()->vhd_geometry ? ABI__VPC_SIZE__VPC_SIZE_KNOWN_CURRENT
+                                       : ABI__VPC_SIZE__VPC_SIZE_KNOWN_GEOMETRY;
+}
+
 /* One OPEN call. */
 gboolean dialogue_open(const struct layer *layer, uint32_t blob, const char *format,
                        struct wire_open *out, GError **error)
@@ -102,6 +114,7 @@ gboolean dialogue_open(const struct layer *layer, uint32_t blob, const char *for
     request.for_check = layer->options->for_check;
     request.named_dmg = g_str_has_suffix(endpoint_path(layer->endpoint), ".dmg");
     request.no_io = layer->options->no_io;
+    request.vpc_size = vhd_size_rule(layer->vhd_size);
     if (!cell_call(layer->graph->cell, CELL_METHOD_OPEN, &request.base, NULL, 0, 0,
                    &abi__open_reply__descriptor, &reply, error)) {
         return FALSE;

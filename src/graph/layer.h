@@ -20,6 +20,7 @@ struct layer {
     struct endpoint *endpoint;
     gboolean writable;
     gboolean no_lock;
+    const char *vhd_size; /* as in struct name */
 };
 
 /* ---- dialogue.c: what is said to the cell ---- */

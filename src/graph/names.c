@@ -66,6 +66,7 @@ void name_free(struct name *name)
     }
     g_free(name->display);
     g_free(name->driver);
+    g_free(name->vhd_size);
     g_free(name->path);
     g_free(name->backing_key);
     g_free(name->backing_node);
@@ -357,6 +358,7 @@ static struct name *parse_node(struct blockopts *opts, const struct name_request
     const struct driver *driver = NULL;
 
     name->rest = opts;
+    name->vhd_size = g_strdup(blockopts_get(opts, VHD_SIZE_KEY));
     name->cache = request->cache;
     name->force_share = request->force_share;
     name->driver = g_strdup(request->format != NULL ? request->format : word);
@@ -383,8 +385,24 @@ static struct name *parse_node(struct blockopts *opts, const struct name_request
     return g_steal_pointer(&name);
 }
 
+/* How the size of a VHD is found; only that format has the option. */
+static gboolean finish_vhd_size(const struct name *name, const char *format, GError **error)
+{
+    if (name->vhd_size == NULL || strcmp(format, "vpc") != 0) {
+        return TRUE;
+    }
+    g_free(blockopts_take(name->rest, VHD_SIZE_KEY));
+    if (strcmp(name->vhd_size, "chs") != 0 && strcmp(name->vhd_size, "current_size") != 0) {
+        return fail(error, "Invalid size calculation mode: '%s'", name->vhd_size);
+    }
+    return TRUE;
+}
+
 gboolean name_finish(const struct name *name, const char *format, GError **error)
 {
+    if (!finish_vhd_size(name, format, error)) {
+        return FALSE;
+    }
     if (name->data_file != NULL && strcmp(format, "raw") == 0) {
         return fail(error, "Block format 'raw' does not support the option 'data-file.filename'");
     }

@@ -33,6 +33,8 @@ struct name_node {
     struct slice slice;
 };
 
+#define VHD_SIZE_KEY "force_size_calc"
+
 struct name {
     char *display; /* the name as it is reported */
     char *driver;  /* the format, or with is_protocol the protocol; NULL: probe */
@@ -47,6 +49,8 @@ struct name {
 
     struct slice slice; /* of a format that is raw */
     GPtrArray *nodes;   /* of struct name_node *, outermost first; the last is the protocol */
+
+    char *vhd_size; /* VHD_SIZE_KEY of a VHD; NULL: as its creator says */
 
     gboolean read_only;
     gboolean force_share;

@@ -129,6 +129,7 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
                    : user_file                          ? NULL
                                                         : ref->format;
     layer.no_lock = user != NULL && user->no_lock;
+    layer.vhd_size = user != NULL ? user->vhd_size : NULL;
     child = open_layer(&layer, user, error);
     if (child == NULL) {
         return FALSE;
@@ -309,6 +310,7 @@ struct image *image_open_name(struct graph *graph, const struct name *name,
     layer.endpoint = endpoint;
     layer.writable = own.read_write;
     layer.no_lock = name->no_lock;
+    layer.vhd_size = name->vhd_size;
     layer.format = name->is_protocol ? "raw" : name->driver;
     image = open_layer(&layer, name, error);
     if (image == NULL) {

@@ -94,3 +94,8 @@ ext4() {
 fab() {
     python3 -B "$test_lib/hostile_images.py" "$1" "$2"
 }
+
+# vhd_edit FILE FIELD=VALUE...: see vhd_edit.py.
+vhd_edit() {
+    python3 -B "$test_lib/vhd_edit.py" "$@"
+}
