@@ -84,6 +84,35 @@ def vhd_images():
     return made
 
 
+def qed_images(folder):
+    """name -> bytes of small QED images, sound and damaged."""
+    made = {}
+
+    def image(name, options, size="64K", writes=("write -P 65 0 4k", "write -z 8k 4k")):
+        path = os.path.join(folder, "qed-" + name)
+        run("qemu-img", "create", "-q", "-f", "qed", "-o", "cluster_size=4k,table_size=2" + options, path, size,
+            folder=folder)
+        for command in writes:
+            run("qemu-io", "-f", "qed", "-c", command, path, folder=folder)
+        made[name] = read(path)
+
+    run("qemu-img", "create", "-q", "-f", "raw", "base", "64K", folder=folder)
+    image("plain", "")
+    image("empty", "", writes=[])
+    image("backing", ",backing_file=base,backing_fmt=raw")
+    image("two-tables", "", size="5M", writes=["write -P 65 0 4k", "write -P 66 4M 8k"])
+
+    def poked(name, offset, value):
+        content = bytearray(made["plain"])
+        content[offset : offset + 8] = struct.pack("<Q", value)
+        made[name] = bytes(content)
+
+    poked("need-check", 16, 2)
+    poked("l1-outside", 4096, 1 << 40)
+    poked("l1-shares", 4096 + 8, struct.unpack_from("<Q", made["plain"], 4096)[0])
+    return made
+
+
 def read(path):
     with open(path, "rb") as file:
         return file.read()
@@ -172,6 +201,8 @@ def have(tool):
 def stock(folder):
     with tempfile.TemporaryDirectory() as scratch:
         images = stock_images(scratch)
+        for name, content in qed_images(scratch).items():
+            write(folder, "qed", name, content)
     for name, content in images.items():
         write(folder, "qcow2", name, content)
     for plan, rows in write_plans().items():

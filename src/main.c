@@ -18,6 +18,7 @@
 #include "compat/wording_qcow2.h"
 #include "compat/wording_vdi.h"
 #include "compat/wording_vpc.h"
+#include "compat/wording_qed.h"
 #include "src/cmd/cmd.h"
 #include "src/config.h"
 #include "src/sandbox/sandbox.h"
@@ -78,6 +79,7 @@ static gboolean set_up(GError **error)
     wording_register_qcow2();
     wording_register_vdi();
     wording_register_vpc();
+    wording_register_qed();
     if (!config_load(error)) {
         return FALSE;
     }

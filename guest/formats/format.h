@@ -139,6 +139,7 @@ extern const struct format_driver format_raw;
 extern const struct format_driver format_qcow2;
 extern const struct format_driver format_vdi;
 extern const struct format_driver format_vpc;
+extern const struct format_driver format_qed;
 
 /*
  * Finds the driver by name, or by asking every driver's probe (raw when none claims it).

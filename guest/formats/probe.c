@@ -39,11 +39,6 @@ static int probe_vhdx(struct span head)
     return has_text(head, 0, "vhdxfile") ? SURE : 0;
 }
 
-static int probe_qed(struct span head)
-{
-    return le32_at(head, 0) == 0x00444551 ? SURE : 0;
-}
-
 static int probe_luks(struct span head)
 {
     struct span at;
@@ -133,7 +128,6 @@ static const struct format_driver format_luks = {.name = "luks", .probe = probe_
 static const struct format_driver format_parallels = {.name = "parallels",
                                                       .probe = probe_parallels};
 static const struct format_driver format_qcow = {.name = "qcow", .probe = probe_qcow};
-static const struct format_driver format_qed = {.name = "qed", .probe = probe_qed};
 static const struct format_driver format_vhdx = {.name = "vhdx", .probe = probe_vhdx};
 static const struct format_driver format_vmdk = {.name = "vmdk", .probe = probe_vmdk};
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An image of a format without peculiarities, opened and read in every way.
+ */
+#ifndef INSTAR_FUZZ_WHOLE_H
+#define INSTAR_FUZZ_WHOLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Opens the bytes as an image of that format and asks for everything: info, the whole map in large
+ * and in small steps, the bytes of the disk, check. Its backing file is zeros.
+ */
+void fuzz_whole(const uint8_t *data, size_t size, const char *format);
+
+#endif
