@@ -44,6 +44,39 @@ static struct limits_info *limits_new(struct endpoint *endpoint)
     return limits;
 }
 
+/* What stock's driver of a format says about the requests that it takes. */
+static const struct format_limits {
+    const char *format;
+    gboolean sectors;      /* requests start and end on sectors */
+    gboolean write_zeroes; /* zeroes whole clusters at once */
+    gboolean max_zeroes;   /* and not more than fit 31 bits */
+    gboolean discard;      /* discards whole clusters */
+} format_limits[] = {
+    {.format = "qcow2", .write_zeroes = TRUE, .discard = TRUE},
+    {.format = "qed", .sectors = TRUE, .write_zeroes = TRUE, .max_zeroes = TRUE},
+    {.format = "qcow", .sectors = TRUE},
+    {.format = "parallels", .sectors = TRUE},
+};
+
+static void apply_format_limits(struct image_info *info)
+{
+    uint64_t cluster = info->cluster_size_bytes;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(format_limits); i++) {
+        const struct format_limits *row = &format_limits[i];
+
+        if (strcmp(row->format, info->format) != 0) {
+            continue;
+        }
+        if (row->sectors) {
+            info->limits->request_alignment = SECTOR;
+        }
+        info->limits->discard_alignment = row->discard ? cluster : 0;
+        info->limits->write_zeroes_alignment = row->write_zeroes ? cluster : 0;
+        info->limits->max_write_zeroes = row->max_zeroes ? INT32_MAX / cluster * cluster : 0;
+    }
+}
+
 static void add_format_limits(struct image_info *info, struct image *image,
                               struct endpoint *endpoint)
 {
@@ -54,8 +87,7 @@ static void add_format_limits(struct image_info *info, struct image *image,
         /* The guess may be wrong, so the first sector is guarded as a whole. */
         info->limits->request_alignment = SECTOR;
     }
-    info->limits->discard_alignment = info->cluster_size_bytes;
-    info->limits->write_zeroes_alignment = info->cluster_size_bytes;
+    apply_format_limits(info);
     if (qcow2 != NULL && qcow2->extended_l2) {
         info->limits->write_zeroes_alignment /= QCOW2_SUBCLUSTERS;
     }
