@@ -127,7 +127,7 @@ class Inputs:
         self.made = {}
         self.lock = threading.Lock()
 
-    def _make(self, case, folder):
+    def make(self, case, folder):
         os.makedirs(folder)
         env = self.tools.environment({"CANARY": self.canary.path})
         for kind, what in case.setup:
@@ -148,14 +148,14 @@ class Inputs:
             if not os.path.isdir(folder):
                 building = folder + ".part"
                 shutil.rmtree(building, ignore_errors=True)
-                self._make(case, building)
+                self.make(case, building)
                 os.rename(building, folder)
         return folder
 
     def copy(self, case, target):
         """Fills the folder target, which does not exist yet."""
         if "fresh" in case.keys:
-            self._make(case, target)
+            self.make(case, target)
             return
         original = self._original(case)
         subprocess.run(["cp", "-a", "--sparse=auto", original, target], check=True)
