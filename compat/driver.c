@@ -54,7 +54,7 @@ static const struct driver drivers[] = {
     {.name = "vdi", .create = vdi_create_options},
     {.name = "vhdx", .create = vhdx_create_options},
     {.name = "vmdk", .create = vmdk_create_options, .can_compress = TRUE},
-    {.name = "vpc", .create = vpc_create_options},
+    {.name = "vpc", .create = vpc_create_options, .built = TRUE},
     {.name = "vvfat", .is_protocol = TRUE},
 };
 

@@ -22,6 +22,11 @@ static const struct wording_row rows[] = {
     {VPC_ERR_TRUNCATED, "block-vpc: free_data_block_offset points after the end of file. The image "
                         "has been truncated."},
     {VPC_ERR_PARENT_NAME, "The differencing disk does not name its parent"},
+    {VPC_ERR_SUBFORMAT, "Parameter 'subformat' does not accept value '{span}'"},
+    {VPC_ERR_SIZE_TOO_LARGE, "The image size is too large for file format 'vpc'"},
+    {VPC_ERR_WRITE_DIFFERENCING, "Writing to a differencing VHD is not built yet in instar"},
+    {VPC_ERR_WRITE_MIXED, "A VHD that is fixed and has a block table is not written to"},
+    {VPC_ERR_WRITE_SHORT, "A fixed VHD whose file is too short is not written to"},
     {VPC_ERR_PARENT_OTHER, "The parent is not the disk that the differencing disk was made from"},
 
     {VPC_FOUND_NO_COPY, "ERROR no footer at the end of the file"},

@@ -15,12 +15,17 @@ enum vpc_err {
     VPC_ERR_TOO_LARGE, /* EFBIG */
     VPC_ERR_DYNAMIC_READ,
     VPC_ERR_DYNAMIC_MAGIC,
-    VPC_ERR_BLOCK_SIZE,   /* n0: bytes */
-    VPC_ERR_BAT_SMALL,    /* does not cover the disk */
-    VPC_ERR_BAT_LARGE,    /* n0: entries, sign-extended */
-    VPC_ERR_BAT_READ,     /* so far out that no file reaches there */
-    VPC_ERR_TRUNCATED,    /* a block, or the BAT, ends past the file */
-    VPC_ERR_PARENT_NAME,  /* a differencing disk that names no parent in a way we understand */
+    VPC_ERR_BLOCK_SIZE,  /* n0: bytes */
+    VPC_ERR_BAT_SMALL,   /* does not cover the disk */
+    VPC_ERR_BAT_LARGE,   /* n0: entries, sign-extended */
+    VPC_ERR_BAT_READ,    /* so far out that no file reaches there */
+    VPC_ERR_TRUNCATED,   /* a block, or the BAT, ends past the file */
+    VPC_ERR_PARENT_NAME, /* a differencing disk that names no parent in a way we understand */
+    VPC_ERR_SUBFORMAT,   /* text: what was asked for */
+    VPC_ERR_SIZE_TOO_LARGE,
+    VPC_ERR_WRITE_DIFFERENCING,
+    VPC_ERR_WRITE_MIXED,  /* a dynamic disk that says it is fixed */
+    VPC_ERR_WRITE_SHORT,  /* a fixed disk whose file is shorter */
     VPC_ERR_PARENT_OTHER, /* the parent found is not the one it was made from */
 };
 

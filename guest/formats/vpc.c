@@ -7,6 +7,7 @@
  * clear has zeros in the block. In a differencing disk the bit says whose sector it is.
  */
 #include "guest/formats/vpc.h"
+#include "guest/formats/vpc_writer.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
@@ -88,5 +89,7 @@ const struct format_driver format_vpc = {
     .open = vpc_open,
     .map = vpc_map,
     .check = vpc_check,
+    .create = vpc_create,
+    .writer_open = vpc_writer_open,
     .close = vpc_close,
 };

@@ -117,6 +117,8 @@ enum guest_err vpc_add_parent(struct node *node, struct vpc *vpc, struct guest_e
 
 enum guest_err vpc_map(struct node *node, uint64_t start, uint64_t length, struct layer_extent *out,
                        struct guest_err_detail *detail);
+enum guest_err vpc_create(const Abi__CreateRequest *request, struct plan **out,
+                          struct guest_err_detail *detail);
 enum guest_err vpc_check(struct node *node, const Abi__CheckRequest *request,
                          struct finding_sink *findings, Abi__CheckReply *reply,
                          struct guest_err_detail *detail);

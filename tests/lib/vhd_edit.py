@@ -10,6 +10,7 @@ FIELD   footer.NAME (every copy), end.NAME (the one at the end), dynamic.NAME,
 VALUE   a number, or @TEXT for bytes (\\0 and such are understood)
 """
 
+import mmap
 import struct
 import sys
 
@@ -57,7 +58,7 @@ def edit(image, changes):
             places = [(at + FOOTER[name][0], FOOTER[name][1]) for at in footers if part == "footer" or at == end]
         for at, size in places:
             data = encoded(value, size)
-            image[at : at + len(data)] = data
+            image[at : at + len(data)] = bytes(data)
     for at in footers:
         if "footer" in sealed and (at != end or "end" in sealed):
             seal(image, at, 512, 64)
@@ -67,10 +68,8 @@ def edit(image, changes):
 
 def main():
     with open(sys.argv[1], "r+b") as file:
-        image = bytearray(file.read())
-        edit(image, sys.argv[2:])
-        file.seek(0)
-        file.write(image)
+        with mmap.mmap(file.fileno(), 0) as image:
+            edit(image, sys.argv[2:])
 
 
 main()
