@@ -15,11 +15,15 @@
 #define BENCH_IMAGE_BLOB 0u
 #define BENCH_DATA_BLOB  1u
 
+/* qemu-img check of a format that has none. */
+#define BENCH_NO_CHECK 63
+
 struct bench {
-    char *dir;   /* removed with what is in it */
-    char *image; /* path of the image under test */
-    char *data;  /* path of its data file */
-    int fds[2];  /* by blob; -1: not open */
+    const char *format; /* of the image under test, "qcow2" unless changed */
+    char *dir;          /* removed with what is in it */
+    char *image;        /* path of the image under test */
+    char *data;         /* path of its data file */
+    int fds[2];         /* by blob; -1: not open */
     struct node *node;
     struct node *data_node;
 };

@@ -125,7 +125,7 @@ static void change_write(struct bench *b, const struct crash_case *c, GArray *lo
     struct guest_err_detail detail;
     g_autofree uint8_t *bytes = g_malloc(c->size);
     memset(bytes, 0xd7, c->size);
-    g_assert_cmpint(qcow2_writer_open(b->node, &options, &w, &detail), ==, GUEST_OK);
+    g_assert_cmpint(b->node->driver->writer_open(b->node, &options, &w, &detail), ==, GUEST_OK);
     uint64_t run_bytes = MAX(w->shape.unit * 3, 48 * K);
     int turn = 0;
     for (uint64_t at = 0; at < c->size; at += run_bytes, turn++) {
@@ -138,7 +138,12 @@ static void change_write(struct bench *b, const struct crash_case *c, GArray *lo
         uint32_t nr = 0;
         if (turn % 4 == 3)
             continue;
-        g_assert_cmpint(w->verbs->place(w, &run, 1, out, 1024, &nr, &detail), ==, GUEST_OK);
+        if (w->shape.linear) {
+            out[nr] = run;
+            out[nr++].offset = run.start;
+        } else {
+            g_assert_cmpint(w->verbs->place(w, &run, 1, out, 1024, &nr, &detail), ==, GUEST_OK);
+        }
         if (w->verbs->wants_plan(w))
             log_plan(b, w->verbs->plan(w), log);
         for (uint32_t i = 0; i < nr && run.kind == CELL_PLACE_DATA; i++)
@@ -256,7 +261,8 @@ static void fail_state(const struct trial *t, const char *what)
 
 static void judge_check(struct trial *t, const struct disk *disk)
 {
-    struct node *node = open_bytes(disk->file[0]->data, disk->file[0]->len, 0, "qcow2", TRUE);
+    struct node *node =
+        open_bytes(disk->file[0]->data, disk->file[0]->len, 0, t->bench.format, TRUE);
     Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
     Abi__CheckReply reply = ABI__CHECK_REPLY__INIT;
     struct finding_sink sink = {.add = ignore_finding};
@@ -274,7 +280,8 @@ static void judge_check(struct trial *t, const struct disk *disk)
 /* Every sector holds what it held before, or what it holds at the end. */
 static void judge_content(struct trial *t, const struct disk *disk)
 {
-    struct node *node = open_bytes(disk->file[0]->data, disk->file[0]->len, 0, "qcow2", FALSE);
+    struct node *node =
+        open_bytes(disk->file[0]->data, disk->file[0]->len, 0, t->bench.format, FALSE);
     struct node *data = NULL, *base = NULL;
     struct guest_err_detail detail;
     if (node == NULL) {
@@ -311,7 +318,9 @@ static void judge_stock(struct trial *t, const struct disk *disk)
 {
     g_autofree char *path = g_build_filename(t->bench.dir, "state", NULL);
     g_assert_true(g_file_set_contents(path, (char *)disk->file[0]->data, disk->file[0]->len, NULL));
-    int status = bench_status(&t->bench, "qemu-img check -q -f qcow2 state");
+    int status = bench_status(&t->bench, "qemu-img check -q -f %s state", t->bench.format);
+    if (status == BENCH_NO_CHECK)
+        status = bench_status(&t->bench, "qemu-img info -f %s state", t->bench.format);
     if (status != 0 && status != 3)
         fail_state(t, "is corrupt, says stock");
 }
@@ -454,7 +463,7 @@ static void make_image(struct trial *t)
         g_assert_true(g_file_set_contents(path, (char *)t->backing->data, t->backing->len, NULL));
     }
     if (c->options)
-        bench_shell(b, "qemu-img create -q -f qcow2 %s -o '%s' image %" G_GUINT64_FORMAT,
+        bench_shell(b, "qemu-img create -q -f %s %s -o '%s' image %" G_GUINT64_FORMAT, b->format,
                     c->backing_size ? "-b base -F raw" : "", c->options, c->size);
     if (c->prepare)
         bench_shell(b, "%s", c->prepare);
@@ -481,13 +490,14 @@ static void change_image(struct trial *t)
     bench_close(b);
 }
 
-static void test_case(gconstpointer row)
+static void run_case(const struct crash_case *c, const char *image_format)
 {
-    struct trial t = {.c = row, .steps = steps_new(), .backing = g_byte_array_new()};
+    struct trial t = {.c = c, .steps = steps_new(), .backing = g_byte_array_new()};
     struct disk start;
     if (!bench_has_stock())
         return;
     bench_init(&t.bench);
+    t.bench.format = image_format;
     disk_new(&start);
     make_image(&t);
     bench_open_files(&t.bench); /* so that both exist */
@@ -518,6 +528,13 @@ static void test_case(gconstpointer row)
 #define SNAP "qemu-img snapshot -c s1 image;"
 
 #define MORE "qemu-io -c 'write -q -P 7 50k 80k' -c 'write -q -z 300k 8k' image;"
+
+#define FILL_VPC "qemu-io -f vpc -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
+
+/* Blocks of 64 KiB in an image of 4 MiB: the entries, the size, the header's checksum. */
+#define SMALL_BLOCKS_VPC                                                                           \
+    "printf '\\000\\000\\000\\100\\000\\001\\000\\000\\377\\377\\364\\126' | "                     \
+    "dd of=image bs=1 seek=540 conv=notrunc status=none;"
 
 #define METADATA ABI__PREALLOCATION__PREALLOC_METADATA
 #define FULL     ABI__PREALLOCATION__PREALLOC_FULL
@@ -604,12 +621,40 @@ static const struct crash_case cases[] = {
     {"write-refcount1", "cluster_size=4k,refcount_bits=1", FILL, 512 * K, 0, change_write, 0, 0},
 };
 
+/* Images of other formats. */
+static const struct format_case {
+    const char *format;
+    struct crash_case c;
+} format_cases[] = {
+    {"vpc", {"write-vpc", "force_size=on", FILL_VPC, 4 * M, 0, change_write, 0, 0}},
+    {"vpc",
+     {"write-vpc-small-blocks", "force_size=on", SMALL_BLOCKS_VPC FILL_VPC, 4 * M, 0, change_write,
+      0, 0}},
+    {"vpc",
+     {"write-vpc-fixed", "subformat=fixed,force_size=on", FILL_VPC, M, 0, change_write, 0, 0}},
+};
+
+static void test_case(gconstpointer row)
+{
+    run_case(row, "qcow2");
+}
+
+static void test_format_case(gconstpointer data)
+{
+    const struct format_case *row = data;
+    run_case(&row->c, row->format);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *path = g_strdup_printf("/crash/%s", cases[i].name);
         g_test_add_data_func(path, &cases[i], test_case);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(format_cases); i++) {
+        g_autofree char *path = g_strdup_printf("/crash/%s", format_cases[i].c.name);
+        g_test_add_data_func(path, &format_cases[i], test_format_case);
     }
     return g_test_run();
 }
