@@ -30,7 +30,7 @@ other_than() {
 # -o: what was borrowed is not made again
 install_suffixed() {
     cp -p qemu-img "$scratch/suffixed/" &&
-        make -s -C "$scratch/suffixed" -o qemu-img install-binPROGRAMS install-man1 DESTDIR="$scratch/root"
+        make -s -C "$scratch/suffixed" -o qemu-img install-binPROGRAMS install-man1 install-data-local DESTDIR="$scratch/root"
 }
 
 uninstalled() {
@@ -52,16 +52,18 @@ unprotected() {
     readelf -d qemu-img | grep -qE 'BIND_NOW|FLAGS_1.*NOW' || echo "relocations are not bound at start"
 }
 
-printf '%s\n' ./opt/instar/bin/qemu-img ./opt/instar/share/man/man1/qemu-img.1 >"$scratch/plain"
-printf '%s\n' ./usr/bin/qemu-img-instar ./usr/share/man/man1/qemu-img-instar.1 >"$scratch/with-suffix"
+printf '%s\n' ./opt/instar/bin/qemu-img ./opt/instar/share/bash-completion/completions/qemu-img \
+    ./opt/instar/share/man/man1/qemu-img.1 >"$scratch/plain"
+printf '%s\n' ./usr/bin/qemu-img-instar ./usr/share/bash-completion/completions/qemu-img-instar \
+    ./usr/share/man/man1/qemu-img-instar.1 >"$scratch/with-suffix"
 
 succeeds "it installs into DESTDIR under a prefix given late" install_plain
-finds_nothing "the program and its manual page, and nothing else" other_than "$scratch/plain"
+finds_nothing "the program, its manual page and completion, and nothing else" other_than "$scratch/plain"
 succeeds "the installed program runs" "$scratch/root/opt/instar/bin/qemu-img" --version
-finds_nothing "uninstall takes both away" uninstalled
+finds_nothing "uninstall takes them away" uninstalled
 succeeds "configure takes --program-suffix" suffixed
 rm -rf "$scratch/root"
 succeeds "and installs the same program under the other name" install_suffixed
-finds_nothing "program and manual page have the suffix" other_than "$scratch/with-suffix"
+finds_nothing "all of them have the suffix" other_than "$scratch/with-suffix"
 finds_nothing "it needs no library but the documented ones" needed_libraries
 finds_nothing "it is hardened as distributions ask" unprotected
