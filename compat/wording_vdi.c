@@ -22,6 +22,9 @@ static const struct wording_row rows[] = {
     {VDI_ERR_PARENT_UUID, "unsupported VDI image (non-NULL parent UUID)"},
     {VDI_ERR_BLOCKS, "unsupported VDI image (too many blocks {0}, max is {1})"},
 
+    {VDI_ERR_MAP_WRONG, "The image's block map is wrong (see qemu-img check): it is not changed"},
+    {VDI_ERR_OVERLAP, "The image's header, block map and blocks overlap: it is not changed"},
+
     {VDI_FOUND_SHARED, "ERROR: block index {0} also used by {0}"},
     {VDI_FOUND_TOO_LARGE, "ERROR: block index {0} too large, is {1}"},
     {VDI_FOUND_ALLOCATED, "ERROR: allocated blocks mismatch, is {0}, should be {1}"},

@@ -22,6 +22,10 @@ enum vdi_err {
     VDI_ERR_LINK_UUID,                 /* a link to another image */
     VDI_ERR_PARENT_UUID,               /* a parent */
     VDI_ERR_BLOCKS,                    /* n0: blocks_in_image, n1: the most there can be */
+
+    /* changing */
+    VDI_ERR_MAP_WRONG, /* entries that no sound image has */
+    VDI_ERR_OVERLAP,   /* header, block map and blocks lie on each other */
 };
 
 enum vdi_finding {

@@ -243,6 +243,7 @@ enum cell_op_note {
     CELL_NOTE_BITMAP,
     CELL_NOTE_BACKING_NAME,
     CELL_NOTE_FILE_SIZE,
+    CELL_NOTE_BLOCK_MAP,
     CELL_NOTE_MAX,
 };
 

@@ -5,7 +5,7 @@
  * The block map is read as it is needed, one window at a time: a header of 512 bytes can claim a
  * map of 2 GiB.
  */
-#include "guest/formats/vdi.h"
+#include "guest/formats/vdi_write.h"
 
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
@@ -120,5 +120,8 @@ const struct format_driver format_vdi = {
     .open = vdi_open,
     .map = vdi_map,
     .check = vdi_check,
+    .create = vdi_create,
+    .writer_open = vdi_writer_open,
+    .resize = vdi_resize,
     .close = vdi_close,
 };

@@ -75,6 +75,47 @@ enum guest_err vdi_read_header(struct source *source, struct vdi_header *header,
 enum guest_err vdi_entry(struct vdi *vdi, uint32_t index, uint32_t *out,
                          struct guest_err_detail *detail);
 
+/* Which blocks of the file the block map names. */
+struct vdi_usage {
+    uint64_t *used;     /* a bit for each of nr_bits blocks */
+    uint32_t nr_bits;   /* at least blocks_in_image */
+    uint32_t allocated; /* entries that name a block among the image's */
+    uint32_t top;       /* the highest of these blocks, and one */
+};
+
+/* Takes note of what is wrong with the map; NULL stands for: nothing may be. */
+typedef void (*vdi_found_fn)(void *user, enum vdi_finding code, uint64_t n0, uint64_t n1);
+
+/*
+ * Walks the block map.
+ *
+ * in:      nr_bits: room for that many blocks, if it is more than blocks_in_image
+ * out:     *usage, to be cleared also on failure
+ * returns: GUEST_OK; VDI_ERR_MAP_WRONG at the first finding if found is NULL;
+ * GUEST_ERR_TOO_MUCH_WORK after VDI_FINDINGS_MAX; GUEST_ERR_NO_MEMORY, GUEST_ERR_IO bound:   the
+ * entries of the map; a bit of memory for each
+ */
+enum guest_err vdi_usage_scan(struct vdi *vdi, uint32_t nr_bits, vdi_found_fn found, void *user,
+                              struct vdi_usage *usage, struct guest_err_detail *detail);
+void vdi_usage_clear(struct vdi_usage *usage);
+
+/* As vdi_usage_scan, for who will change the image: also its areas must be apart. */
+enum guest_err vdi_usage_sound(struct vdi *vdi, uint32_t nr_bits, struct vdi_usage *usage,
+                               struct guest_err_detail *detail);
+
+/* Takes the first free block from *cursor on; false when there is none. */
+bool vdi_usage_take(struct vdi_usage *usage, uint32_t *cursor, uint32_t *out_block);
+
+/* A map that is made up of nonsense gives up to 2^29 lines: enough is enough. */
+#define VDI_FINDINGS_MAX (1u << 18)
+
+/* Forgets what was read of the block map, after it was changed. */
+static inline void vdi_forget_map(struct vdi *vdi)
+{
+    vdi->window_nr = 0;
+    source_forget(vdi->source);
+}
+
 /* As the driver's verb: what stock reports, in its order. Nothing is repaired, as in stock. */
 enum guest_err vdi_check(struct node *node, const Abi__CheckRequest *request,
                          struct finding_sink *findings, Abi__CheckReply *reply,

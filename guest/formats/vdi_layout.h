@@ -68,6 +68,7 @@
 
 /* Where the fields that a writer changes are. */
 #define VDI_AT_IMAGE_TYPE       76u
+#define VDI_AT_OFFSET_BMAP      340u
 #define VDI_AT_OFFSET_DATA      344u
 #define VDI_AT_DISK_SIZE        368u
 #define VDI_AT_BLOCKS_IN_IMAGE  384u

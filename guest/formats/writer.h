@@ -26,6 +26,7 @@ struct image_writer_shape {
     bool zero_by_default;
     uint32_t comp_align; /* bytes, 0 counts as 1 */
     bool linear;
+    uint64_t linear_offset; /* bytes */
     uint64_t zero_unit;
 };
 

@@ -112,6 +112,16 @@ static inline void store_be64(uint8_t *p, uint64_t v)
     memcpy(p, &v, sizeof(v));
 }
 
+static inline void store_le32(uint8_t *p, uint32_t v)
+{
+    memcpy(p, &v, sizeof(v));
+}
+
+static inline void store_le64(uint8_t *p, uint64_t v)
+{
+    memcpy(p, &v, sizeof(v));
+}
+
 static inline struct cursor cur_of(struct span bytes)
 {
     return (struct cursor){.bytes = bytes};

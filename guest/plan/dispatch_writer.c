@@ -21,6 +21,7 @@ static void fill_shape(const struct image_writer_shape *shape, Abi__WriterOpenRe
     r->zero_by_default = shape->zero_by_default;
     r->comp_align = max_u64(shape->comp_align, 1);
     r->linear = shape->linear;
+    r->linear_offset = shape->linear_offset;
     r->zero_unit = shape->zero_unit;
 }
 

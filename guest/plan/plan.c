@@ -62,6 +62,14 @@ void plan_simple(struct plan_sink *sink, enum cell_op_kind kind, uint32_t blob, 
     append(sink, kind, blob, offset, len, note);
 }
 
+void plan_copy(struct plan_sink *sink, uint32_t blob, uint64_t offset, uint64_t len,
+               uint32_t src_blob, uint64_t src_offset, enum cell_op_note note)
+{
+    struct cell_op *op = append(sink, CELL_OP_COPY, blob, offset, len, note);
+    op->src_blob = src_blob;
+    op->data = src_offset;
+}
+
 void plan_barrier(struct plan_sink *sink)
 {
     append(sink, CELL_OP_BARRIER, CELL_NO_BLOB, 0, 0, CELL_NOTE_NONE);

@@ -66,6 +66,8 @@ void plan_ascend(struct plan_sink *sink, uint32_t blob, uint64_t offset, uint64_
                  uint64_t first, uint64_t step, unsigned unit_len, enum cell_op_note note);
 void plan_simple(struct plan_sink *sink, enum cell_op_kind kind, uint32_t blob, uint64_t offset,
                  uint64_t len, enum cell_op_note note);
+void plan_copy(struct plan_sink *sink, uint32_t blob, uint64_t offset, uint64_t len,
+               uint32_t src_blob, uint64_t src_offset, enum cell_op_note note);
 void plan_barrier(struct plan_sink *sink);
 
 #endif

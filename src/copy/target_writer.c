@@ -19,6 +19,7 @@
 #define BLOBS_MAX     16u
 #define LEASE_MIN     (1ull << 20)
 #define LEASE_MAX     (64ull << 20)
+#define LEASE_ALIGN   512u  /* not every format has its units on multiples of them */
 #define REPORTS_BATCH 4096u /* places reported in one call */
 #define OFFSET_MAX    (1ull << 62)
 #define UNIT_MAX      (2u << 20)
@@ -37,6 +38,7 @@ struct writer {
     guint nr_blobs;
     guint32 data_blob;
     gboolean leases, linear;
+    guint64 linear_offset;
 
     /* Under the pool's lock. */
     struct lease lease;
@@ -124,7 +126,7 @@ static gboolean fetch_lease(struct writer *writer, guint64 bytes, struct target_
     offset = ((Abi__WriterLeaseReply *)message)->offset;
     given = ((Abi__WriterLeaseReply *)message)->bytes;
     protobuf_c_message_free_unpacked(message, NULL);
-    if (offset % unit != 0 || given % unit != 0 || given == 0 || offset > OFFSET_MAX ||
+    if (offset % LEASE_ALIGN != 0 || given % unit != 0 || given == 0 || offset > OFFSET_MAX ||
         given > OFFSET_MAX) {
         return refuse(fault, "lease");
     }
@@ -442,7 +444,7 @@ static gboolean writer_room(struct target *target, GArray *places, struct target
         for (guint i = 0; i < places->len; i++) {
             struct cell_place *place = &g_array_index(places, struct cell_place, i);
 
-            place->offset = place->start;
+            place->offset = writer->linear_offset + place->start;
             place->blob = writer->data_blob;
         }
         return TRUE;
@@ -569,6 +571,7 @@ static gboolean open_writer(struct writer *writer, const struct target_writer_op
     writer->data_blob = reply->data_blob;
     writer->leases = reply->lease;
     writer->linear = reply->linear;
+    writer->linear_offset = reply->linear_offset;
     writer->lease.unit = reply->unit;
     writer->lease.align = MAX(reply->comp_align, 1);
     writer->lease.max_sharers = reply->max_sharers;
@@ -584,7 +587,8 @@ static gboolean open_writer(struct writer *writer, const struct target_writer_op
     };
     ok = shape->data != NULL && shape->unit_bytes >= 512 && shape->unit_bytes <= UNIT_MAX &&
          (shape->unit_bytes & (shape->unit_bytes - 1)) == 0 && shape->zero_bytes >= 512 &&
-         shape->unit_bytes % shape->zero_bytes == 0 && writer->lease.align <= 512;
+         shape->unit_bytes % shape->zero_bytes == 0 &&
+         writer->linear_offset <= OFFSET_MAX - options->size_bytes && writer->lease.align <= 512;
     protobuf_c_message_free_unpacked(message, NULL);
     return ok || refuse(fault, "writer");
 }

@@ -100,6 +100,8 @@ gboolean create_planned_image(const struct create_opts *opts, const char *filena
     int failed = 0;
     g_autoptr(Cell) cell = create_cell(error);
 
+    if (file->preallocation == PREALLOC_METADATA)
+        return wording_fail(error, "Unsupported preallocation mode: metadata");
     if (cell == NULL || !start_plan(cell, opts, file->size_bytes, error))
         return FALSE;
     if (apply_explains())
