@@ -153,9 +153,8 @@ enum guest_err vdi_create(const Abi__CreateRequest *request, struct plan **out,
 
     if (request->random.len < RANDOM_BYTES)
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
-    if (disk_size > VDI_DISK_SIZE_MAX)
+    if (!align_up_u64(disk_size, VDI_SECTOR_BYTES, &disk_size) || disk_size > VDI_DISK_SIZE_MAX)
         return vdi_error(detail, VDI_ERR_DISK_SIZE, disk_size, VDI_DISK_SIZE_MAX);
-    (void)align_up_u64(disk_size, VDI_SECTOR_BYTES, &disk_size);
     p = calloc(1, sizeof(*p));
     if (!p)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);

@@ -56,6 +56,7 @@ struct vdi_resize {
     const enum vdi_resize_stage *stages;
     unsigned at;    /* the stage */
     uint32_t index; /* what is next in it */
+    bool wrote;     /* it has ops */
 };
 
 extern const enum vdi_resize_stage vdi_resize_growing[], vdi_resize_shrinking[],

@@ -255,14 +255,18 @@ static enum guest_err resize_next(struct plan *plan, struct plan_sink *sink, boo
     struct vdi_resize *r = (struct vdi_resize *)plan;
 
     while (r->stages[r->at] != VDI_RESIZE_DONE) {
+        uint32_t before = sink->nr_ops;
         bool done;
         enum guest_err err = yield(r, sink, &done, detail);
 
         if (err)
             return err;
+        r->wrote = r->wrote || sink->nr_ops > before;
         if (!done || !plan_room(sink, 1, 0))
             return GUEST_OK;
-        plan_barrier(sink);
+        if (r->wrote)
+            plan_barrier(sink);
+        r->wrote = false;
         r->at++;
         r->index = 0;
     }
