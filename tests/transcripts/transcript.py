@@ -69,9 +69,8 @@ def _lines(name, text):
 
 
 def _escaped(text):
-    return "".join(
-        c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text
-    )
+    shown = "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
+    return shown[:-1] + "\\x20" if shown.endswith(" ") else shown
 
 
 def _plain(text):
