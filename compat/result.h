@@ -91,6 +91,7 @@ struct vmdk_extent {
     uint64_t virtual_size_bytes;
     uint64_t cluster_size_bytes; /* 0: none */
     gboolean compressed;
+    uint32_t blob; /* which file, until the name is known */
 };
 
 struct vmdk_info {

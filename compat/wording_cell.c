@@ -76,7 +76,10 @@ char *wording_escape_span(const uint8_t *bytes, size_t len)
     return g_string_free(out, FALSE);
 }
 
-/* Appends a number in the form asked for by what follows it: "", "d", "e", "x", "#x" or "x8". */
+/*
+ * Appends a number in the form asked for by what follows it: "", "d", "e", "x", "#x", "x8"
+ * or "x16".
+ */
 static gboolean append_number(GString *out, uint64_t value, const char *form, size_t form_len)
 {
     if (form_len == 0) {
@@ -91,6 +94,8 @@ static gboolean append_number(GString *out, uint64_t value, const char *form, si
         g_string_append_printf(out, "%" G_GINT64_MODIFIER "x", value);
     } else if (form[0] == 'x' && form_len == 2 && g_ascii_isdigit(form[1])) {
         g_string_append_printf(out, "%0*" G_GINT64_MODIFIER "x", form[1] - '0', value);
+    } else if (form_len == 3 && memcmp(form, "x16", form_len) == 0) {
+        g_string_append_printf(out, "%016" G_GINT64_MODIFIER "x", value);
     } else {
         return FALSE;
     }

@@ -19,6 +19,7 @@
 #include "compat/wording_vdi.h"
 #include "compat/wording_vpc.h"
 #include "compat/wording_qed.h"
+#include "compat/wording_vmdk.h"
 #include "src/cmd/cmd.h"
 #include "src/config.h"
 #include "src/sandbox/sandbox.h"
@@ -80,6 +81,7 @@ static gboolean set_up(GError **error)
     wording_register_vdi();
     wording_register_vpc();
     wording_register_qed();
+    wording_register_vmdk();
     if (!config_load(error)) {
         return FALSE;
     }

@@ -128,7 +128,7 @@ _Static_assert(sizeof(struct cell_doorbell) <= CELL_DOORBELL_SIZE, "doorbell are
 /* What the host may ask. Request and reply types stand beside each. */
 enum cell_method {
     CELL_METHOD_OPEN = 1,          /* OpenRequest -> OpenReply */
-    CELL_METHOD_LINK = 2,          /* LinkRequest -> StatusReply */
+    CELL_METHOD_LINK = 2,          /* LinkRequest -> LinkReply */
     CELL_METHOD_INFO = 3,          /* InfoRequest -> InfoReply */
     CELL_METHOD_MAP = 4,           /* MapRequest -> MapReply + records of cell_extent */
     CELL_METHOD_SNAPSHOT_LOAD = 5, /* SnapshotLoadRequest -> SnapshotLoadReply */
@@ -160,6 +160,7 @@ enum cell_extent_kind {
 enum cell_extent_flags {
     CELL_EXTENT_HAS_OFFSET = 1, /* offset is valid (also zero clusters that keep their cluster) */
     CELL_EXTENT_RECURSE = 2,    /* the host must refine by the blob's own holes (lseek) */
+    CELL_EXTENT_REJECTED = 4,   /* lies below a layer that does not accept it: reading fails */
 };
 
 struct cell_extent {
@@ -187,6 +188,7 @@ enum cell_codec {
     CELL_CODEC_BZ2 = 4,
     CELL_CODEC_LZFSE = 5,
     CELL_CODEC_ADC = 6,
+    CELL_CODEC_VMDK_GRAIN = 7, /* a grain's marker, then a zlib stream */
 };
 
 /* One unit to decode, both ends in the data window. */

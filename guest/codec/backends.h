@@ -18,6 +18,13 @@ enum guest_err inflate_raw(struct libdeflate_decompressor **state, struct span i
                            size_t out_len);
 enum guest_err inflate_zlib(struct libdeflate_decompressor **state, struct span in, uint8_t *out,
                             size_t out_len);
+/* A stream that is exactly out_len bytes long; more is an error. */
+enum guest_err inflate_zlib_exactly(struct libdeflate_decompressor **state, struct span in,
+                                    uint8_t *out, size_t out_len);
+
+/* grain.c: a grain's marker, then a zlib stream */
+enum guest_err inflate_grain(struct libdeflate_decompressor **state, struct span in, uint8_t *out,
+                             size_t out_len);
 void inflate_free(struct libdeflate_decompressor *state);
 
 enum guest_err unzstd(struct ZSTD_DCtx_s **state, struct span in, uint8_t *out, size_t out_len);

@@ -63,6 +63,19 @@ enum guest_err inflate_zlib(struct libdeflate_decompressor **state, struct span 
     return inflate(state, libdeflate_zlib_decompress_ex, in, out, out_len);
 }
 
+enum guest_err inflate_zlib_exactly(struct libdeflate_decompressor **state, struct span in,
+                                    uint8_t *out, size_t out_len)
+{
+    size_t consumed = 0, produced = 0;
+    if (!*state && !(*state = libdeflate_alloc_decompressor()))
+        return GUEST_ERR_NO_MEMORY;
+    return libdeflate_zlib_decompress_ex(*state, in.data, in.len, out, out_len, &consumed,
+                                         &produced) == LIBDEFLATE_SUCCESS &&
+                   produced == out_len
+               ? GUEST_OK
+               : GUEST_ERR_DECODE;
+}
+
 void inflate_free(struct libdeflate_decompressor *state)
 {
     if (state)

@@ -100,11 +100,21 @@ struct format_driver {
     enum guest_err (*snapshot)(struct node *node, const Abi__SnapshotRequest *request,
                                struct plan **out, struct guest_err_detail *detail);
 
+    /*
+     * Takes the file of an extent reference; called once for each, in order. May be NULL when the
+     * format has none. Sizes of the node may change until the last.
+     */
+    enum guest_err (*link_extent)(struct node *node, uint32_t index, struct node *child,
+                                  struct guest_err_detail *detail);
+
+    /* Told which backing node was linked, to set node->rejects_backing; may be NULL. */
+    void (*link_backing)(struct node *node, const struct node *child);
+
     /* Gives back node->state; may be NULL. */
     void (*close)(struct node *node);
 };
 
-#define NODE_REFS_MAX     4
+#define NODE_REFS_MAX     1024
 #define NODE_WARNINGS_MAX 4
 
 struct node {
@@ -116,9 +126,12 @@ struct node {
     bool encrypted;
     bool dirty;
     bool has_snapshots;
-    struct node *backing;              /* NULL: none, or not linked yet */
-    struct node *data_file;            /* NULL: data is in source */
-    Abi__FileRef *refs[NODE_REFS_MAX]; /* what the image needs, in order; owned by the node */
+    struct node *backing;   /* NULL: none, or not linked yet */
+    bool rejects_backing;   /* what is read through it is not what it was: EINVAL */
+    struct node *data_file; /* NULL: data is in source */
+    struct node **extents;  /* linked so far, in order */
+    unsigned nr_extents;
+    Abi__FileRef **refs; /* what the image needs, in order; owned by the node */
     unsigned nr_refs;
     uint32_t warnings[NODE_WARNINGS_MAX]; /* codes of what is worth a warning at open */
     unsigned nr_warnings;
@@ -140,6 +153,7 @@ extern const struct format_driver format_qcow2;
 extern const struct format_driver format_vdi;
 extern const struct format_driver format_vpc;
 extern const struct format_driver format_qed;
+extern const struct format_driver format_vmdk;
 
 /*
  * Finds the driver by name, or by asking every driver's probe (raw when none claims it).
@@ -167,5 +181,12 @@ void node_free(struct node *node);
  */
 enum guest_err node_add_ref(struct node *node, Abi__Role role, struct span text, struct span format,
                             uint32_t index, struct guest_err_detail *detail);
+
+/* Adds a reference that is made already; it is freed on failure. */
+enum guest_err node_take_ref(struct node *node, Abi__FileRef *ref, struct guest_err_detail *detail);
+
+/* Notes an extent that was linked. */
+enum guest_err node_add_extent(struct node *node, struct node *child,
+                               struct guest_err_detail *detail);
 
 #endif

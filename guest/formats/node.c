@@ -81,6 +81,8 @@ void node_free(struct node *node)
         node->driver->close(node);
     for (unsigned i = 0; i < node->nr_refs; i++)
         abi__file_ref__free_unpacked(node->refs[i], NULL);
+    free(node->refs);
+    free(node->extents);
     if (node->source)
         source_free(node->source);
     free(node);
@@ -92,12 +94,49 @@ enum guest_err node_add_ref(struct node *node, Abi__Role role, struct span text,
     Abi__FileRef *ref;
     enum guest_err err;
 
-    if (node->nr_refs == NODE_REFS_MAX)
-        return err_plain(detail, GUEST_ERR_TOO_MUCH_WORK);
     err = fileref_parse(role, text, format, &ref, detail);
     if (err)
         return err;
     ref->index = index;
-    node->refs[node->nr_refs++] = ref;
+    return node_take_ref(node, ref, detail);
+}
+
+/* Room for one more pointer in a list that doubles. */
+static bool make_room(void **list, unsigned nr)
+{
+    void *grown;
+
+    if (nr & (nr - 1))
+        return true; /* not full: it holds the next power of two */
+    grown = realloc(*list, (nr ? 2 * nr : 1) * sizeof(void *));
+    if (!grown)
+        return false;
+    *list = grown;
+    return true;
+}
+
+enum guest_err node_take_ref(struct node *node, Abi__FileRef *ref, struct guest_err_detail *detail)
+{
+    enum guest_err err = GUEST_OK;
+
+    if (node->nr_refs == NODE_REFS_MAX)
+        err = err_plain(detail, GUEST_ERR_TOO_MUCH_WORK);
+    else if (!make_room((void **)&node->refs, node->nr_refs))
+        err = err_plain(detail, GUEST_ERR_NO_MEMORY);
+    if (err)
+        abi__file_ref__free_unpacked(ref, NULL);
+    else
+        node->refs[node->nr_refs++] = ref;
+    return err;
+}
+
+enum guest_err node_add_extent(struct node *node, struct node *child,
+                               struct guest_err_detail *detail)
+{
+    if (node->nr_extents == NODE_REFS_MAX)
+        return err_plain(detail, GUEST_ERR_TOO_MUCH_WORK);
+    if (!make_room((void **)&node->extents, node->nr_extents))
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    node->extents[node->nr_extents++] = child;
     return GUEST_OK;
 }

@@ -71,50 +71,6 @@ static int probe_cloop(struct span head)
                : 0;
 }
 
-/* Takes the next line off *text, without its end. */
-static struct span take_line(struct span *text)
-{
-    const uint8_t *end = text->len ? memchr(text->data, '\n', text->len) : NULL;
-    size_t len = end ? (size_t)(end - text->data) : text->len;
-    struct span line = span_of(text->data, len);
-
-    (void)span_sub(*text, end ? len + 1 : len, text->len - (end ? len + 1 : len), text);
-    return line;
-}
-
-static bool is_blank(struct span line)
-{
-    for (size_t i = 0; i < line.len; i++)
-        if (line.data[i] != ' ' && !(line.data[i] == '\r' && i + 1 == line.len))
-            return false;
-    return true;
-}
-
-/* A text descriptor: its first line that is neither comment nor blank gives the version. */
-static int probe_vmdk_descriptor(struct span head)
-{
-    while (head.len) {
-        struct span line = take_line(&head);
-
-        if (is_blank(line) || line.data[0] == '#')
-            continue;
-        if (line.data[line.len - 1] == '\r')
-            line.len--;
-        return span_equal_text(line, "version=1") || span_equal_text(line, "version=2") ||
-                       span_equal_text(line, "version=3")
-                   ? SURE
-                   : 0;
-    }
-    return 0;
-}
-
-static int probe_vmdk(struct span head)
-{
-    if (has_text(head, 0, "KDMV") || has_text(head, 0, "COWD"))
-        return SURE;
-    return probe_vmdk_descriptor(head);
-}
-
 /* No sign at the start of the file: the host says when the file's name asks for it. */
 static int probe_dmg(struct span head)
 {
@@ -129,7 +85,6 @@ static const struct format_driver format_parallels = {.name = "parallels",
                                                       .probe = probe_parallels};
 static const struct format_driver format_qcow = {.name = "qcow", .probe = probe_qcow};
 static const struct format_driver format_vhdx = {.name = "vhdx", .probe = probe_vhdx};
-static const struct format_driver format_vmdk = {.name = "vmdk", .probe = probe_vmdk};
 
 const struct format_driver *const format_drivers[] = {
     &format_qcow2, &format_raw,   &format_vmdk, &format_vdi, &format_vpc,

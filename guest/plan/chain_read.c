@@ -16,6 +16,9 @@ static struct source *find_source(struct node *node, uint32_t blob)
             return node->source;
         if (node->data_file && node->data_file->source->blob == blob)
             return node->data_file->source;
+        for (unsigned i = 0; i < node->nr_extents; i++)
+            if (node->extents[i]->source->blob == blob)
+                return node->extents[i]->source;
     }
     return NULL;
 }
@@ -46,6 +49,8 @@ static enum guest_err read_extent(struct node *node, const struct cell_extent *e
                                   struct guest_err_detail *detail)
 {
     struct source *source;
+    if (extent->flags & CELL_EXTENT_REJECTED && extent->kind >= CELL_EXTENT_DATA)
+        return err_plain(detail, GUEST_ERR_INVALID);
     switch (extent->kind) {
     case CELL_EXTENT_HOLE:
     case CELL_EXTENT_ZERO:

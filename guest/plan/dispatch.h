@@ -13,7 +13,7 @@
 #include "guest/formats/format.h"
 #include "guest/plan/plan.h"
 
-#define SESSION_NODES_MAX 1024
+#define SESSION_NODES_MAX 4096
 
 /* Everything one cell knows between calls. */
 struct session {

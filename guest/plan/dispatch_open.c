@@ -54,7 +54,7 @@ static enum guest_err fill_open_reply(const struct node *node, Abi__OpenReply *r
     reply->encrypted = node->encrypted;
     reply->dirty = node->dirty;
     reply->has_snapshots = node->has_snapshots;
-    reply->ref = arena_array(NODE_REFS_MAX, sizeof(*reply->ref));
+    reply->ref = arena_array(node->nr_refs, sizeof(*reply->ref));
     if (!reply->ref || !message_set_text(&reply->format, node->driver->name))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     for (unsigned i = 0; i < node->nr_refs; i++) {
@@ -93,10 +93,20 @@ static enum guest_err run_open(struct session *session, const ProtobufCMessage *
     return fill_open_reply(node, reply, detail);
 }
 
-static enum guest_err run_link(struct session *session, const ProtobufCMessage *message,
-                               ProtobufCMessage *out, struct guest_err_detail *detail)
+static enum guest_err link_extent(struct node *node, uint32_t index, struct node *child,
+                                  struct guest_err_detail *detail)
 {
-    const Abi__LinkRequest *request = (const Abi__LinkRequest *)message;
+    enum guest_err err;
+
+    if (!node->driver->link_extent)
+        return err_plain(detail, GUEST_ERR_BAD_REQUEST);
+    err = node_add_extent(node, child, detail);
+    return err ? err : node->driver->link_extent(node, index, child, detail);
+}
+
+static enum guest_err link_nodes(struct session *session, const Abi__LinkRequest *request,
+                                 struct guest_err_detail *detail)
+{
     struct node *node = session_node(session, request->node);
     struct node *child = session_node(session, request->child);
 
@@ -107,13 +117,31 @@ static enum guest_err run_link(struct session *session, const ProtobufCMessage *
     switch (request->role) {
     case ABI__ROLE__ROLE_BACKING:
         node->backing = child;
+        if (node->driver->link_backing)
+            node->driver->link_backing(node, child);
         return GUEST_OK;
     case ABI__ROLE__ROLE_DATA_FILE:
         node->data_file = child;
         return GUEST_OK;
+    case ABI__ROLE__ROLE_EXTENT:
+        return link_extent(node, request->index, child, detail);
     default:
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
     }
+}
+
+static enum guest_err run_link(struct session *session, const ProtobufCMessage *message,
+                               ProtobufCMessage *out, struct guest_err_detail *detail)
+{
+    const Abi__LinkRequest *request = (const Abi__LinkRequest *)message;
+    Abi__LinkReply *reply = (Abi__LinkReply *)out;
+    enum guest_err err = link_nodes(session, request, detail);
+
+    if (!err) {
+        reply->virtual_size = session_node(session, request->node)->virtual_size;
+        reply->cluster_size = session_node(session, request->node)->cluster_size;
+    }
+    return err;
 }
 
 static enum guest_err fill_backing(const struct node *node, Abi__InfoReply *reply,
@@ -265,7 +293,7 @@ static enum guest_err run_check(struct session *session, const ProtobufCMessage 
 
 const struct method methods_open[] = {
     {CELL_METHOD_OPEN, &abi__open_request__descriptor, &abi__open_reply__descriptor, run_open},
-    {CELL_METHOD_LINK, &abi__link_request__descriptor, &abi__status_reply__descriptor, run_link},
+    {CELL_METHOD_LINK, &abi__link_request__descriptor, &abi__link_reply__descriptor, run_link},
     {CELL_METHOD_INFO, &abi__info_request__descriptor, &abi__info_reply__descriptor, run_info},
     {CELL_METHOD_MAP, &abi__map_request__descriptor, &abi__map_reply__descriptor, run_map},
     {CELL_METHOD_SNAPSHOT_LOAD, &abi__snapshot_load_request__descriptor,

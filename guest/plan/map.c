@@ -24,6 +24,8 @@ struct answer {
 static enum guest_err descend(struct node *node, uint64_t start, uint64_t length, uint32_t layers,
                               struct answer *out, struct guest_err_detail *detail)
 {
+    uint8_t rejected = 0;
+
     for (unsigned depth = 0; depth < MAP_DEPTH_MAX; depth++) {
         const struct node *below = node->backing;
         enum guest_err err = node->driver->map(node, start, length, &out->extent, detail);
@@ -32,11 +34,13 @@ static enum guest_err descend(struct node *node, uint64_t start, uint64_t length
             return err;
         PANIC_UNLESS(out->extent.length > 0 && out->extent.length <= length);
         out->depth = (uint16_t)depth;
+        out->extent.flags |= rejected;
         /* A hole is final in the last layer, and past the end of a shorter backing file. */
         if (out->extent.kind != CELL_EXTENT_HOLE || !below || depth + 1 == layers ||
             start >= below->virtual_size)
             return GUEST_OK;
         length = min_u64(out->extent.length, below->virtual_size - start);
+        rejected |= node->rejects_backing ? CELL_EXTENT_REJECTED : 0;
         node = node->backing;
     }
     return err_plain(detail, GUEST_ERR_TOO_MUCH_WORK);

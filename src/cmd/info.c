@@ -124,6 +124,55 @@ static void describe_bytes(struct image_info *info, struct endpoint *endpoint,
     }
 }
 
+/* The files an image consists of besides its own, the one opened last first. */
+static void add_extents(struct image_info *info, struct image *image, const struct options *opt)
+{
+    const struct image_file *file;
+    unsigned nr = 0;
+
+    while (image_extent(image, nr) != NULL) {
+        nr++;
+    }
+    while (nr-- > 0) {
+        g_autofree char *name = g_strdup_printf("extents.%u", nr);
+        struct image_info *child = image_info_new();
+
+        file = image_extent(image, nr);
+        child->filename = g_strdup(file->display);
+        child->format = g_strdup(file->driver);
+        describe_bytes(child, file->endpoint, opt);
+        image_info_add_child(info, name, child);
+    }
+}
+
+/* What all files of the image take on disk together. */
+static void add_extent_sizes(struct image_info *info, struct image *image)
+{
+    const struct image_file *file;
+
+    for (unsigned i = 0; (file = image_extent(image, i)) != NULL; i++) {
+        uint64_t allocated = 0;
+
+        info->have_actual_size &= endpoint_allocated(file->endpoint, &allocated);
+        info->actual_size_bytes += allocated;
+    }
+}
+
+/* The cell tells files apart by number. */
+static void name_vmdk_extents(struct image_info *info, struct image *image)
+{
+    GPtrArray *extents = info->specific.vmdk->extents;
+
+    for (guint i = 0; i < extents->len; i++) {
+        struct vmdk_extent *extent = g_ptr_array_index(extents, i);
+        struct endpoint *endpoint = image_blob(image, extent->blob);
+
+        extent->filename = g_strdup(endpoint == image_endpoint(image) || endpoint == NULL
+                                        ? image_filename(image)
+                                        : endpoint_path(endpoint));
+    }
+}
+
 /* The nodes below, each the child of the one before. */
 static void add_children(struct image_info *info, struct image *image, const struct options *opt)
 {
@@ -175,6 +224,10 @@ static struct image_info *describe(struct image *image, const struct options *op
         image_info_free(info);
         return NULL;
     }
+    add_extent_sizes(info, image);
+    if (info->specific.vmdk != NULL) {
+        name_vmdk_extents(info, image);
+    }
     if (info->backing_filename != NULL) {
         info->full_backing_filename = image_backing_path(image);
     }
@@ -182,6 +235,7 @@ static struct image_info *describe(struct image *image, const struct options *op
         add_format_limits(info, image, endpoint);
     }
     if (profile_get()->info_children) {
+        add_extents(info, image, opt);
         add_children(info, image, opt);
     }
     return info;

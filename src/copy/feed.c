@@ -76,6 +76,11 @@ void piece_from_extent(const struct extent *extent, guint64 start, struct piece 
         .skip = extent->skip,
         .codec = extent->codec,
     };
+    if (extent->rejected && !extent->zero) {
+        out->kind = PIECE_BAD;
+        out->error_number = EINVAL;
+        return;
+    }
     switch (extent->kind) {
     case CELL_EXTENT_HOLE:
     case CELL_EXTENT_ZERO:

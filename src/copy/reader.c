@@ -128,6 +128,12 @@ static gboolean is_at_hand(const struct reader *reader, const struct piece *piec
            piece->unit_len == whole->unit_len && piece->codec == whole->codec;
 }
 
+/* What stock calls a unit that does not decode. */
+static int decode_errno(const struct piece *piece)
+{
+    return piece->codec == CELL_CODEC_ZLIB || piece->codec == CELL_CODEC_VMDK_GRAIN ? EINVAL : EIO;
+}
+
 /* Decodes the batch. */
 static gboolean decode_batch(struct reader *reader, const struct piece *pieces,
                              const uint64_t *out_at, struct read_fault *fault)
@@ -160,7 +166,7 @@ static gboolean decode_batch(struct reader *reader, const struct piece *pieces,
         const struct piece *piece = &pieces[reader->piece_of[i]];
 
         if (reader->records[i].error != GUEST_OK) {
-            return fail(fault, reader->piece_of[i], EIO, NULL);
+            return fail(fault, reader->piece_of[i], decode_errno(piece), NULL);
         }
         if (is_part(piece)) {
             reader->whole = *piece;
@@ -256,7 +262,7 @@ static gboolean largest_unit(const struct piece *pieces, guint nr, uint32_t *out
         if (piece->unit_len > UNIT_BYTES_MAX || piece->skip > piece->unit_len ||
             piece->length > piece->unit_len - piece->skip || piece->comp_len == 0 ||
             piece->comp_len > 2 * (uint64_t)piece->unit_len) {
-            return fail(fault, i, EIO, NULL);
+            return fail(fault, i, decode_errno(piece), NULL);
         }
         *out_bytes = MAX(*out_bytes, piece->unit_len);
     }

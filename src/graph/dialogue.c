@@ -6,6 +6,7 @@
 
 #include "compat/profile.h"
 #include "compat/wording.h"
+#include "guest/abi/error_vmdk.h"
 #include "src/graph/layer.h"
 
 /*
@@ -129,6 +130,8 @@ gboolean dialogue_link(struct image *parent, struct image *child, const struct w
                        GError **error)
 {
     Abi__LinkRequest request = ABI__LINK_REQUEST__INIT;
+    const Abi__LinkReply *answer;
+    const struct image *about; /* whose name belongs in the sentence */
     ProtobufCMessage *reply;
     gboolean ok;
 
@@ -137,10 +140,12 @@ gboolean dialogue_link(struct image *parent, struct image *child, const struct w
     request.child = child->open.node;
     request.index = ref->index;
     if (!cell_call(parent->graph->cell, CELL_METHOD_LINK, &request.base, NULL, 0, 0,
-                   &abi__status_reply__descriptor, &reply, error)) {
+                   &abi__link_reply__descriptor, &reply, error)) {
         return FALSE;
     }
-    ok = wire_check_error(((const Abi__StatusReply *)reply)->error, parent->filename, error);
+    answer = (const Abi__LinkReply *)reply;
+    about = answer->error != NULL && answer->error->code == VMDK_ERR_IDS ? parent : child;
+    ok = wire_decode_link(answer, about->filename, &parent->open, error);
     protobuf_c_message_free_unpacked(reply, NULL);
     return ok;
 }

@@ -233,6 +233,7 @@ static gboolean fill(struct extents *it, struct extent *out, GError **error)
     out->zero = record->kind == CELL_EXTENT_ZERO ||
                 (record->kind == CELL_EXTENT_HOLE && !layer->unknown_content);
     out->data = record->kind >= CELL_EXTENT_DATA;
+    out->rejected = (record->flags & CELL_EXTENT_REJECTED) != 0;
     out->has_offset = (record->flags & CELL_EXTENT_HAS_OFFSET) != 0;
     if (out->has_offset || out->data) {
         out->offset = record->offset;

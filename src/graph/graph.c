@@ -37,6 +37,11 @@ const struct image_file *image_file(const struct image *image, unsigned i)
     return i < image->files->len ? g_ptr_array_index(image->files, i) : NULL;
 }
 
+const struct image_file *image_extent(const struct image *image, unsigned i)
+{
+    return i < image->extents->len ? g_ptr_array_index(image->extents, i) : NULL;
+}
+
 char *image_shown_name(const char *name)
 {
     return wording_escape_span((const uint8_t *)name, strlen(name));
@@ -47,7 +52,7 @@ static void free_layer(gpointer data)
     struct image *image = data;
 
     g_ptr_array_unref(image->files);
-
+    g_ptr_array_unref(image->extents);
     endpoint_unref(image->endpoint);
     wire_open_clear(&image->open);
     g_free(image->filename);

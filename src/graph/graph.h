@@ -81,6 +81,9 @@ char *image_shown_name(const char *name);
 /* The i-th of them, outermost first, or NULL; none when the protocol itself was asked for. */
 const struct image_file *image_file(const struct image *image, unsigned i);
 
+/* The i-th file that the image consists of besides its own, in the image's order, or NULL. */
+const struct image_file *image_extent(const struct image *image, unsigned i);
+
 struct image *image_backing(struct image *image); /* next layer as a view, NULL: none */
 
 /* What the image says about its backing file, whether or not it was opened. NULL: nothing. */
@@ -113,6 +116,7 @@ struct extent {
     gboolean present; /* allocated in some layer looked at */
     gboolean zero;
     gboolean data;
+    gboolean rejected; /* a layer above does not accept what is here: reading it fails */
 };
 
 /*

@@ -29,6 +29,7 @@ struct image {
     struct endpoint *endpoint;
     struct image *backing;
     GPtrArray *files;         /* of struct image_file *, outermost first */
+    GPtrArray *extents;       /* of struct image_file *, in the descriptor's order */
     gboolean unknown_content; /* null-co without read-zeroes: neither data nor zeros */
 
     /* with a cell */

@@ -61,6 +61,7 @@ static struct image *new_image(const struct layer *layer)
     image->probed = layer->format == NULL;
     image->files = g_ptr_array_new_with_free_func(image_file_free);
     g_ptr_array_add(image->files, image_file_new(NULL, layer->display, layer->endpoint));
+    image->extents = g_ptr_array_new_with_free_func(image_file_free);
     image->blob = CELL_NO_BLOB;
     image->depth = layer->parent != NULL ? layer->parent->depth + 1 : 0;
     g_ptr_array_add(layer->graph->images, image);
@@ -162,7 +163,7 @@ static gboolean open_plain_child(struct image *parent, const struct wire_ref *re
     if (endpoint == NULL) {
         return FALSE;
     }
-    if (endpoint_same_file(endpoint, parent->endpoint)) {
+    if (ref->role == ABI__ROLE__ROLE_DATA_FILE && endpoint_same_file(endpoint, parent->endpoint)) {
         g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_IMAGE,
                             "The image names itself as its data file");
         return FALSE;
@@ -173,10 +174,14 @@ static gboolean open_plain_child(struct image *parent, const struct wire_ref *re
         return FALSE;
     }
     child.blob = dialogue_add_blob(parent->graph, endpoint);
+    child.filename = display;
     ok = dialogue_open(&layer, child.blob, ref->format != NULL ? ref->format : "raw", &child.open,
                        error) &&
          dialogue_link(parent, &child, ref, error);
     wire_open_clear(&child.open);
+    if (ok && ref->role == ABI__ROLE__ROLE_EXTENT) {
+        g_ptr_array_add(parent->extents, image_file_new(NULL, display, endpoint));
+    }
     return ok;
 }
 
@@ -185,7 +190,9 @@ static gboolean open_child(struct image *parent, const struct wire_ref *ref,
                            GError **error)
 {
     if (ref->role != ABI__ROLE__ROLE_BACKING) {
-        return options->no_io || open_plain_child(parent, ref, name, options, error);
+        gboolean skip = options->no_io && ref->role == ABI__ROLE__ROLE_DATA_FILE;
+
+        return skip || open_plain_child(parent, ref, name, options, error);
     }
     if (options->no_io || options->no_backing || (name != NULL && name->no_backing)) {
         return TRUE;
@@ -270,6 +277,9 @@ static struct image *open_layer(const struct layer *layer, const struct name *na
     }
     if (!open_children(image, name, layer->options, error)) {
         return NULL;
+    }
+    if (image->extents->len > 0) {
+        image->virtual_size = image->open.virtual_size; /* known since the last one */
     }
     if (layer->parent == NULL && image->blob != CELL_NO_BLOB && strcmp(image->format, "raw") == 0) {
         settle_raw(image);

@@ -78,7 +78,8 @@ static gboolean is_local(const struct wire_ref *ref)
 /* Relative names are relative to the image, but not those that stock takes as they are. */
 static char *resolve(const struct wire_ref *ref, const char *image_path)
 {
-    if (ref->json || path_has_protocol(ref->text)) {
+    /* An extent's name is a path, whatever it looks like. */
+    if (ref->role != ABI__ROLE__ROLE_EXTENT && (ref->json || path_has_protocol(ref->text))) {
         return g_strdup(ref->path);
     }
     return path_combine(image_path, ref->path);
@@ -87,7 +88,10 @@ static char *resolve(const struct wire_ref *ref, const char *image_path)
 static gboolean decide_beneath(const struct wire_ref *ref, const char *image_path,
                                struct policy_way *out, GError **error)
 {
-    if (ref->json || strcmp(ref->protocol, "file") != 0 || path_has_protocol(ref->text)) {
+    gboolean extent = ref->role == ABI__ROLE__ROLE_EXTENT;
+
+    if (ref->json || strcmp(ref->protocol, "file") != 0 ||
+        (!extent && path_has_protocol(ref->text))) {
         return refuse(ref, "data files and extents must be plain file names", REMEDY_QEMU, error);
     }
     out->directory = path_directory(image_path);

@@ -239,6 +239,20 @@ gboolean wire_decode_open(const Abi__OpenReply *reply, const char *name, struct 
     return TRUE;
 }
 
+gboolean wire_decode_link(const Abi__LinkReply *reply, const char *name, struct wire_open *open,
+                          GError **error)
+{
+    if (!wire_check_error(reply->error, name, error)) {
+        return FALSE;
+    }
+    if (reply->virtual_size > INT64_MAX || reply->cluster_size > WIRE_CLUSTER_MAX) {
+        return wire_refuse(error, "sizes");
+    }
+    open->virtual_size = reply->virtual_size;
+    open->cluster_size = reply->cluster_size;
+    return TRUE;
+}
+
 gboolean wire_decode_map(const Abi__MapReply *reply, const char *name, uint64_t start,
                          uint64_t length, uint32_t *out_nr, uint64_t *out_next, GError **out_failed,
                          GError **error)
@@ -278,7 +292,7 @@ static const char *find_fault(const struct cell_extent *e, unsigned nr_layers,
     if (e->kind > CELL_EXTENT_ENCRYPTED) {
         return "kind of an extent";
     }
-    if ((e->flags & ~(CELL_EXTENT_HAS_OFFSET | CELL_EXTENT_RECURSE)) != 0) {
+    if ((e->flags & ~(CELL_EXTENT_HAS_OFFSET | CELL_EXTENT_RECURSE | CELL_EXTENT_REJECTED)) != 0) {
         return "flags of an extent";
     }
     if (e->depth >= nr_layers) {
@@ -297,7 +311,7 @@ static const char *find_fault(const struct cell_extent *e, unsigned nr_layers,
         return "data without an offset";
     }
     if (e->kind == CELL_EXTENT_COMPRESSED) {
-        if (e->codec == CELL_CODEC_NONE || e->codec > CELL_CODEC_ADC) {
+        if (e->codec == CELL_CODEC_NONE || e->codec > CELL_CODEC_VMDK_GRAIN) {
             return "codec of an extent";
         }
         /* No bytes at all is what a unit past the end of the file has; it does not decode. */

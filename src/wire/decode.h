@@ -28,6 +28,7 @@
 #define WIRE_OPTIONS_MAX   256u
 #define WIRE_SNAPSHOTS_MAX 65536u
 #define WIRE_BITMAPS_MAX   65535u
+#define WIRE_EXTENTS_MAX   1024u
 #define WIRE_CLUSTER_MAX   (1ull << 32)
 
 /*
@@ -95,6 +96,15 @@ struct wire_open {
 gboolean wire_decode_open(const Abi__OpenReply *reply, const char *name, struct wire_open *out,
                           GError **error);
 void wire_open_clear(struct wire_open *open);
+
+/*
+ * Decodes the answer to LINK, which may change what the node that was given a child is.
+ *
+ * in:      name: of the child, for errors
+ * out:     sizes of *open
+ */
+gboolean wire_decode_link(const Abi__LinkReply *reply, const char *name, struct wire_open *open,
+                          GError **error);
 
 /*
  * Decodes the answer to MAP.

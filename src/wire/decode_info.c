@@ -107,6 +107,46 @@ static gboolean decode_qcow2(const Abi__Qcow2Info *qcow2, struct qcow2_info *out
     return qcow2->n_bitmap == 0 || decode_bitmaps(qcow2, out, error);
 }
 
+static gboolean decode_vmdk_extent(const Abi__VmdkExtent *extent, GPtrArray *list, GError **error)
+{
+    static const char *const formats[] = {"", "FLAT", "VMFS", "SPARSE", "VMFSSPARSE", "SESPARSE"};
+    struct vmdk_extent *out = g_new0(struct vmdk_extent, 1);
+
+    g_ptr_array_add(list, out);
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        if (strcmp(extent->format, formats[i]) == 0) {
+            out->format = g_strdup(formats[i]);
+        }
+    }
+    if (out->format == NULL) {
+        return wire_refuse(error, "format of an extent");
+    }
+    out->virtual_size_bytes = extent->virtual_size;
+    out->cluster_size_bytes = extent->cluster_size;
+    out->compressed = extent->compressed != 0;
+    out->blob = extent->blob;
+    return TRUE;
+}
+
+static gboolean decode_vmdk(const Abi__VmdkInfo *vmdk, struct vmdk_info *out, GError **error)
+{
+    if (vmdk->n_extent > WIRE_EXTENTS_MAX) {
+        return wire_refuse(error, "number of extents");
+    }
+    out->create_type = wire_text(&vmdk->create_type, WIRE_NAME_MAX);
+    if (out->create_type == NULL) {
+        return wire_refuse(error, "create type");
+    }
+    out->cid = vmdk->cid;
+    out->parent_cid = vmdk->parent_cid;
+    for (size_t i = 0; i < vmdk->n_extent; i++) {
+        if (!decode_vmdk_extent(vmdk->extent[i], out->extents, error)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 gboolean wire_decode_info(const Abi__InfoReply *reply, struct image_info *info, GError **error)
 {
     if (!wire_check_error(reply->error, info->filename, error)) {
@@ -118,7 +158,7 @@ gboolean wire_decode_info(const Abi__InfoReply *reply, struct image_info *info, 
     info->virtual_size_bytes = reply->virtual_size;
     info->cluster_size_bytes = reply->cluster_size;
     info->encrypted = reply->encrypted != 0;
-    info->have_dirty_flag = TRUE;
+    info->have_dirty_flag = reply->no_summary == 0;
     info->dirty = reply->dirty != 0;
     if (reply->has_backing) {
         info->backing_filename = wire_text(&reply->backing_file, WIRE_NAME_MAX);
@@ -139,6 +179,11 @@ gboolean wire_decode_info(const Abi__InfoReply *reply, struct image_info *info, 
         info->specific.kind = SPECIFIC_QCOW2;
         info->specific.qcow2 = qcow2_info_new();
         return decode_qcow2(reply->qcow2, info->specific.qcow2, error);
+    }
+    if (reply->vmdk != NULL) {
+        info->specific.kind = SPECIFIC_VMDK;
+        info->specific.vmdk = vmdk_info_new();
+        return decode_vmdk(reply->vmdk, info->specific.vmdk, error);
     }
     return TRUE;
 }

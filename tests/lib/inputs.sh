@@ -99,3 +99,16 @@ fab() {
 vhd_edit() {
     python3 -B "$test_lib/vhd_edit.py" "$@"
 }
+
+# vmdkfab stream|cowd|sesparse FILE [NAME=NUMBER]...: a VMDK extent with fields set, see vmdk_fab.py.
+vmdkfab() {
+    python3 -B "$test_lib/vmdk_fab.py" "$@"
+}
+
+# descriptor FILE CREATETYPE LINE...: a VMDK descriptor with these lines behind its first four.
+descriptor() {
+    descriptor_file=$1
+    printf '# Disk DescriptorFile\nversion=1\nCID=1111\nparentCID=ffffffff\ncreateType="%s"\n' "$2" >"$descriptor_file"
+    shift 2
+    printf '%b\n' "$@" >>"$descriptor_file"
+}

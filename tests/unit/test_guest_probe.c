@@ -32,8 +32,9 @@ static const struct {
     {"raw", {TEXT(0, "QFI\xfb\0\0\0\0")}},
     {"vmdk", {TEXT(0, "KDMV\1\0\0\0")}},
     {"vmdk", {TEXT(0, "COWD\1\0\0\0")}},
-    {"vmdk", {TEXT(0, "# Disk DescriptorFile\n\nversion=1\nCID=1\n")}},
-    {"vmdk", {TEXT(0, "# x\r\n\r\nversion=3\r\n")}},
+    {"vmdk", {TEXT(0, "# Disk DescriptorFile\n \nversion=1\nCID=1\n")}},
+    {"raw", {TEXT(0, "# Disk DescriptorFile\n\nversion=1\nCID=1\n")}}, /* as in stock */
+    {"vmdk", {TEXT(0, "# x\r\n \r\nversion=3\r\n")}},
     {"raw", {TEXT(0, "# Disk DescriptorFile\nversion=4\n")}},
     {"raw", {TEXT(0, "# Disk DescriptorFile\nCID=1\nversion=1\n")}},
     {"vdi", {TEXT(64, "\x7f\x10\xda\xbe")}},
@@ -89,7 +90,7 @@ static void test_refusals(void)
 
     g_assert_cmpint(open_as("vhdxfile", 8, "", false, &detail), ==, GUEST_ERR_FORMAT_NOT_BUILT);
     g_assert_cmpmem(detail.text, detail.text_len, "vhdx", 4);
-    g_assert_cmpint(open_as("", 0, "vmdk", false, &detail), ==, GUEST_ERR_FORMAT_NOT_BUILT);
+    g_assert_cmpint(open_as("", 0, "vhdx", false, &detail), ==, GUEST_ERR_FORMAT_NOT_BUILT);
     g_assert_cmpint(open_as("", 0, "nosuch", false, &detail), ==, GUEST_ERR_UNKNOWN_FORMAT);
     g_assert_cmpmem(detail.text, detail.text_len, "nosuch", 6);
     g_assert_cmpint(open_as("x", 1, "", true, &detail), ==, GUEST_ERR_FORMAT_NOT_BUILT);
