@@ -84,6 +84,37 @@ def vhd_images():
     return made
 
 
+def vmdk_images(folder):
+    """name -> bytes for fuzz_vmdk.c: what it is, then a small VMDK image or extent."""
+    fab = os.path.join(HERE, "..", "tests", "lib", "vmdk_fab.py")
+    ids = b"version=1\nCID=1\nparentCID=ffffffff\n"
+    made = {}
+
+    def fabricate(name, kind, how, *lies):
+        path = os.path.join(folder, "vmdk-" + name)
+        run(sys.executable, fab, kind, path, *lies, folder=folder)
+        made[name] = bytes([how]) + read(path)
+
+    made["descriptor"] = b"\0" + ids + b'createType="vmfs"\nRW 16 FLAT "a" 0\nRW 9 VMFS "b"\nRW 9 SPARSE "c"\n'
+    made["parent"] = b"\0" + ids + b'createType="vmfs"\nparentFileNameHint="p.vmdk"\nRW 16 FLAT "a" 0\n'
+    for name, lies in {
+        "stream": ["header_grain_size=2", "footer_grain_size=2", "data_bytes=1024", "header_overhead=2",
+                   "footer_overhead=2", "packed=1"],
+        "stream-no-markers": ["footer_flags=1", "packed=1"],
+        "stream-zero-grain": ["footer_flags=0x30005", "gte0=1", "packed=1"],
+    }.items():
+        fabricate(name, "stream", 0, *lies)
+    fabricate("stream-extent", "stream", 1, "packed=1")
+    fabricate("cowd", "cowd", 1)
+    fabricate("cowd-image", "cowd", 0, "ids=1")
+    fabricate("sesparse", "sesparse", 2)
+    path = os.path.join(folder, "sparse.vmdk")
+    run("qemu-img", "create", "-q", "-f", "vmdk", path, "64K", folder=folder)
+    content = read(path)[: 28 * 512]
+    made["sparse"] = b"\0" + content[:64] + struct.pack("<Q", 28) + content[72:]
+    return made
+
+
 def qed_images(folder):
     """name -> bytes of small QED images, sound and damaged."""
     made = {}
@@ -203,6 +234,8 @@ def stock(folder):
         images = stock_images(scratch)
         for name, content in qed_images(scratch).items():
             write(folder, "qed", name, content)
+        for name, content in vmdk_images(scratch).items():
+            write(folder, "vmdk", name, content)
     for name, content in images.items():
         write(folder, "qcow2", name, content)
     for plan, rows in write_plans().items():

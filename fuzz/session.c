@@ -23,6 +23,8 @@ static struct source *new_source(struct session *session, uint32_t blob, uint64_
     const struct fuzz_session *s = session->user;
     if (blob == FUZZ_IMAGE_BLOB && size_bytes == s->image.len)
         return source_new_buffer(blob, s->image.data, size_bytes);
+    if (blob == FUZZ_EXTENT_BLOB && size_bytes == s->extent.len)
+        return source_new_buffer(blob, s->extent.data, size_bytes);
     g_assert(size_bytes <= sizeof(zeros));
     return source_new_buffer(blob, zeros, size_bytes);
 }
@@ -54,6 +56,7 @@ void fuzz_session_end(struct fuzz_session *s)
     for (uint32_t i = 0; i < s->session.nr_nodes; i++)
         node_free(s->session.nodes[i]);
     guarded_clear(&s->image);
+    guarded_clear(&s->extent);
 }
 
 ProtobufCMessage *fuzz_call(struct fuzz_session *s, enum cell_method method,
@@ -98,15 +101,20 @@ static Abi__OpenReply *open_blob(struct fuzz_session *s, uint32_t id, uint64_t s
 static void link_child(struct fuzz_session *s, uint32_t node, const Abi__FileRef *ref)
 {
     uint32_t id = ref->role == ABI__ROLE__ROLE_BACKING ? FUZZ_BACKING_BLOB : FUZZ_DATA_BLOB;
-    Abi__OpenReply *child = open_blob(s, id, FUZZ_OTHER_SIZE, "raw", false, false);
+    uint64_t size = FUZZ_OTHER_SIZE;
+
+    if (ref->role == ABI__ROLE__ROLE_EXTENT) {
+        id = s->extent.data ? FUZZ_EXTENT_BLOB : FUZZ_IMAGE_BLOB;
+        size = s->extent.data ? s->extent.len : s->image.len;
+    }
+    Abi__OpenReply *child = open_blob(s, id, size, "raw", false, false);
     if (child && !child->error) {
         Abi__LinkRequest request = ABI__LINK_REQUEST__INIT;
         request.node = node;
         request.role = ref->role;
         request.child = child->node;
         request.index = ref->index;
-        fuzz_forget(
-            fuzz_call(s, CELL_METHOD_LINK, &request.base, 0, &abi__status_reply__descriptor));
+        fuzz_forget(fuzz_call(s, CELL_METHOD_LINK, &request.base, 0, &abi__link_reply__descriptor));
     }
     fuzz_forget(child);
 }

@@ -17,10 +17,12 @@
 #define FUZZ_BACKING_BLOB 2
 #define FUZZ_DATA_BLOB    3
 #define FUZZ_OTHER_SIZE   (1u << 20) /* bytes of the last two */
+#define FUZZ_EXTENT_BLOB  4          /* every extent that the image names: what `extent` holds */
 
 struct fuzz_session {
     struct session session;
     struct guarded image;
+    struct guarded extent; /* NULL data: extents are the image itself */
 };
 
 /*

@@ -49,7 +49,7 @@ enum guest_err vmdk_info(struct node *node, Abi__InfoReply *reply, struct guest_
     if (!info->extent || !message_set_bytes(&reply->backing_format, span_of("vmdk", 4)) ||
         !message_set_bytes(&info->create_type, span_of(v->create_type, strlen(v->create_type))))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
-    for (unsigned i = 0; i < v->nr_extents && !err; i++)
+    for (unsigned i = 0; i < v->nr_linked && !err; i++)
         err = add_extent(info, &v->extents[i], detail);
     return err;
 }

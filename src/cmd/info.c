@@ -56,6 +56,7 @@ static const struct format_limits {
     {.format = "qed", .sectors = TRUE, .write_zeroes = TRUE, .max_zeroes = TRUE},
     {.format = "qcow", .sectors = TRUE},
     {.format = "parallels", .sectors = TRUE},
+    {.format = "vmdk", .write_zeroes = TRUE},
 };
 
 static void apply_format_limits(struct image_info *info)

@@ -78,11 +78,12 @@ def grain(lba, byte, lies):
 def stream(lies):
     """header_NAME, footer_NAME: fields; grain's names; gte0: the first table entry; footer_marker_val,
     footer_marker_size, footer_marker_type, eos_val, eos_size, eos_type; tail: bytes added; cut:
-    bytes taken off."""
+    bytes taken off; packed: grains begin behind the descriptor, as in small inputs."""
     heads = {k[7:]: lies[k] for k in lies if k.startswith("header_")}
     feet = {k[7:]: lies[k] for k in lies if k.startswith("footer_") and "marker" not in k}
     out = header(gd_offset=AT_END, **heads) + DESCRIPTOR.ljust(20 * SECTOR, b"\0")
-    out = out.ljust(128 * SECTOR, b"\0")
+    if "packed" not in lies:
+        out = out.ljust(128 * SECTOR, b"\0")
     table = [0] * 512
     table[0] = len(out) // SECTOR
     out += grain(0, b"A", lies)
