@@ -23,6 +23,7 @@ enum compat_error {
     COMPAT_ERROR_VALUE,  /* a value is wrong */
     COMPAT_ERROR_SYSTEM, /* the system refused */
     COMPAT_ERROR_IMAGE,  /* the cell refused an image */
+    COMPAT_ERROR_LARGE,  /* the system refused a file of that size */
 };
 
 /*

@@ -71,6 +71,18 @@ static gboolean complete(const struct options *opt, const char *filename, struct
     return TRUE;
 }
 
+/* Only create, of all that make images, has a sentence of its own for this. */
+static void explain_large(const struct create_opts *opts, GError **error)
+{
+    if (!g_error_matches(*error, COMPAT_ERROR, COMPAT_ERROR_LARGE))
+        return;
+    g_clear_error(error);
+    g_set_error(
+        error, COMPAT_ERROR, COMPAT_ERROR_LARGE,
+        "The image size is too large for file format '%s'%s", create_opts_format(opts)->name,
+        create_opts_slot(opts, "cluster_size") != NULL ? " (try using a larger cluster size)" : "");
+}
+
 int cmd_create(const struct invocation *inv)
 {
     const struct options *opt = &inv->opt;
@@ -92,7 +104,10 @@ int cmd_create(const struct invocation *inv)
         g_autofree char *line = create_opts_formatting_line(opts);
         puts(line);
     }
-    ok = ok && create_image(opts, filename, FALSE, &error);
+    if (ok && !create_image(opts, filename, FALSE, &error)) {
+        explain_large(opts, &error);
+        ok = FALSE;
+    }
     if (!ok)
         report_gerror_prefixed(error, "%s: ", filename);
     create_opts_free(opts);

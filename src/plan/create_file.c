@@ -87,14 +87,10 @@ static gboolean is_device(const struct endpoint *endpoint)
     return strcmp(endpoint_protocol(endpoint), "file") != 0;
 }
 
-static gboolean fail(GError **error, const char *format, const char *sentence, int number)
+static gboolean fail(GError **error, const char *sentence, int number)
 {
-    if (number == EFBIG && format != NULL)
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM,
-                    "The image size is too large for file format '%s'", format);
-    else
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "%s: %s", sentence,
-                    g_strerror(number));
+    g_set_error(error, COMPAT_ERROR, number == EFBIG ? COMPAT_ERROR_LARGE : COMPAT_ERROR_SYSTEM,
+                "%s: %s", sentence, g_strerror(number));
     return FALSE;
 }
 
@@ -112,8 +108,7 @@ static int write_zeros(struct endpoint *endpoint, uint64_t offset, uint64_t len)
 }
 
 /* A device has its size; what an older image left in its first sector must not be found again. */
-static gboolean resize_device(struct endpoint *endpoint, uint64_t size_bytes, const char *format,
-                              GError **error)
+static gboolean resize_device(struct endpoint *endpoint, uint64_t size_bytes, GError **error)
 {
     uint64_t capacity = endpoint_size(endpoint);
     if (size_bytes > capacity) {
@@ -121,45 +116,45 @@ static gboolean resize_device(struct endpoint *endpoint, uint64_t size_bytes, co
         return FALSE;
     }
     int err = write_zeros(endpoint, 0, MIN(capacity, 512));
-    return err == 0 || fail(error, format, "Failed to clear the new image's first sector", err);
+    return err == 0 || fail(error, "Failed to clear the new image's first sector", err);
 }
 
 static gboolean set_size(struct endpoint *endpoint, uint64_t size_bytes,
-                         enum prealloc_mode preallocation, const char *format, GError **error)
+                         enum prealloc_mode preallocation, GError **error)
 {
     uint64_t old = endpoint_size(endpoint);
     int err = 0;
     if (size_bytes > G_MAXINT64)
-        return fail(error, format, "Could not resize file", EINVAL);
+        return fail(error, "Could not resize file", EINVAL);
     if (preallocation == PREALLOC_FALLOC && size_bytes > old) {
         err = endpoint_allocate(endpoint, old, size_bytes - old);
         if (err)
-            return fail(error, format, "Could not preallocate data for the new file", err);
+            return fail(error, "Could not preallocate data for the new file", err);
     }
     if (preallocation == PREALLOC_FULL && size_bytes > old) {
         err = write_zeros(endpoint, old, size_bytes - old);
         if (err)
-            return fail(error, format, "Could not write zeros for preallocation", err);
+            return fail(error, "Could not write zeros for preallocation", err);
         err = endpoint_flush(endpoint);
         if (err)
-            return fail(error, format, "Could not flush file to disk", err);
+            return fail(error, "Could not flush file to disk", err);
     }
     err = endpoint_truncate(endpoint, size_bytes);
-    return err == 0 || fail(error, format, "Could not resize file", err);
+    return err == 0 || fail(error, "Could not resize file", err);
 }
 
 gboolean create_file_resize(struct endpoint *endpoint, uint64_t size_bytes,
-                            enum prealloc_mode preallocation, const char *format, GError **error)
+                            enum prealloc_mode preallocation, GError **error)
 {
-    return is_device(endpoint) ? resize_device(endpoint, size_bytes, format, error)
-                               : set_size(endpoint, size_bytes, preallocation, format, error);
+    return is_device(endpoint) ? resize_device(endpoint, size_bytes, error)
+                               : set_size(endpoint, size_bytes, preallocation, error);
 }
 
 gboolean create_file_set_size(struct endpoint *endpoint, uint64_t size_bytes,
                               enum prealloc_mode preallocation, GError **error)
 {
     if (!is_device(endpoint))
-        return set_size(endpoint, size_bytes, preallocation, NULL, error);
+        return set_size(endpoint, size_bytes, preallocation, error);
     if (preallocation != PREALLOC_OFF) {
         static const char *const words[] = {"off", "metadata", "falloc", "full"};
         g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,

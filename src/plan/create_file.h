@@ -25,15 +25,13 @@ struct endpoint *create_file_open(const char *name, gboolean device,
  * Gives the file its size: all of what `create -f raw` does.
  *
  * in:      size_bytes: rounded up to 512 by the caller
- * returns: FALSE with stock's sentence; "The image size is too large for file format 'F'" for
- *          EFBIG, F being `format`
+ * returns: FALSE with stock's sentence; code COMPAT_ERROR_LARGE for EFBIG
  */
 gboolean create_file_resize(struct endpoint *endpoint, uint64_t size_bytes,
-                            enum prealloc_mode preallocation, const char *format, GError **error);
+                            enum prealloc_mode preallocation, GError **error);
 
 /*
- * The same for a file that is in use as a raw image: nothing of it is cleared, and EFBIG has its
- * own sentence.
+ * The same for a file that is in use as a raw image: nothing of it is cleared.
  */
 gboolean create_file_set_size(struct endpoint *endpoint, uint64_t size_bytes,
                               enum prealloc_mode preallocation, GError **error);

@@ -23,7 +23,7 @@ static gboolean create_raw(const char *filename, gboolean device, const struct c
         return TRUE;
     }
     if (!made_file_open(&target, filename, device, file, no_flush, error) ||
-        !create_file_resize(target.endpoint, size, file->preallocation, "raw", error))
+        !create_file_resize(target.endpoint, size, file->preallocation, error))
         return FALSE;
     target.made = FALSE;
     return TRUE;

@@ -15,8 +15,9 @@
  *
  * in:      filename: as typed; opts: with a size. no_flush: nothing needs to be durable (convert
  *          with cache unsafe)
- * returns: FALSE with *error in the words that follow "FILE: " in stock; a file that did not exist
- *          before is removed again. With INSTAR_EXPLAIN=plan nothing is made and TRUE is given
+ * returns: FALSE with *error in the words that follow "FILE: " in stock, code COMPAT_ERROR_LARGE
+ *          for a file that may not get so large; a file that did not exist before is removed again.
+ * With INSTAR_EXPLAIN=plan nothing is made and TRUE is given
  */
 gboolean create_image(const struct create_opts *opts, const char *filename, gboolean no_flush,
                       GError **error);

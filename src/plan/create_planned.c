@@ -88,7 +88,9 @@ static gboolean set_write_error(int number, GError **error)
     if (number == 0)
         return FALSE;
     g_clear_error(error);
-    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, g_strerror(number));
+    g_set_error_literal(error, COMPAT_ERROR,
+                        number == EFBIG ? COMPAT_ERROR_LARGE : COMPAT_ERROR_SYSTEM,
+                        g_strerror(number));
     return FALSE;
 }
 

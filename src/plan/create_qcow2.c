@@ -50,19 +50,18 @@ static gboolean plan_qcow2(struct cell *cell, const struct create_qcow2 *options
     return FALSE;
 }
 
-/* A write that failed: stock meets a full disk, and most else, when it writes the header first. */
+/*
+ * A write that failed: stock meets a full disk, and most else, when it writes the header first; a
+ * limit of the file's size only behind it.
+ */
 static gboolean set_write_error(int number, GError **error)
 {
     if (number == 0)
         return FALSE;
     g_clear_error(error);
-    if (number == EFBIG)
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM,
-                            "The image size is too large for file format 'qcow2' (try using a "
-                            "larger cluster size)");
-    else
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not write qcow2 header: %s",
-                    g_strerror(number));
+    g_set_error(error, COMPAT_ERROR, number == EFBIG ? COMPAT_ERROR_LARGE : COMPAT_ERROR_SYSTEM,
+                "Could not write %s: %s", number == EFBIG ? "refcount table" : "qcow2 header",
+                g_strerror(number));
     return FALSE;
 }
 
@@ -70,7 +69,7 @@ static gboolean set_write_error(int number, GError **error)
 static gboolean grow_kept_file(struct endpoint *endpoint, uint64_t size, GError **error)
 {
     return endpoint_size(endpoint) >= size ||
-           create_file_resize(endpoint, size, PREALLOC_OFF, "raw", error);
+           create_file_resize(endpoint, size, PREALLOC_OFF, error);
 }
 
 static gboolean open_data_file(MadeFile *file, const struct create_qcow2 *options,
