@@ -63,8 +63,7 @@ static const struct wording_row rows[] = {
     {GUEST_ERR_PLAN_SNAPSHOT_BITMAPS, "Device has active dirty bitmaps"},
     {GUEST_ERR_PLAN_SNAPSHOT_SIZE, "A snapshot of {0} bytes does not fit the image"},
 
-    {GUEST_ERR_PLAN_DIRTY, "Changing an image that was not closed properly is not built yet: "
-                           "repair it first"},
+    {GUEST_ERR_PLAN_DIRTY, "The image was not closed properly: repair it before it is changed"},
     {GUEST_ERR_PLAN_CORRUPT,
      "The image's refcounts are wrong (seen at offset {0#x}): repair it before it is changed"},
     {GUEST_ERR_PLAN_REFCOUNT_FULL, "Cluster at offset {0#x} has as many references as fit"},

@@ -9,6 +9,9 @@
 
 #define CORRUPT(what)                                                                              \
     "qcow2: Image is corrupt: " what "; further non-fatal corruption events will be suppressed"
+#define MARKING(what)                                                                              \
+    "qcow2: Marking image as corrupt: " what "; further corruption events will be suppressed"
+#define OVERLAP(what)  MARKING("Preventing invalid write on metadata (overlaps with " what ")")
 #define READ_SNAPSHOTS "ERROR failed to read the snapshot table: "
 #define SNAPSHOT_EXTRA                                                                             \
     "Too much extra metadata in snapshot table entry {0}\n"                                        \
@@ -167,6 +170,32 @@ static const struct wording_row rows[] = {
     {QCOW2_FOUND_COPIED_DATA, "ERROR OFLAG_COPIED data cluster: l2_entry={0x} refcount={1}"},
     {QCOW2_FOUND_L2_UNREADABLE, "ERROR: Could not read L2 table: {0e}"},
     {QCOW2_FOUND_SNAPSHOT_INCOMPLETE, "ERROR snapshot table entry {0} is incomplete"},
+
+    {QCOW2_FOUND_SNAPSHOTS_DROPPED, "Discarding {0} overhanging snapshots"},
+    {QCOW2_FOUND_SNAPSHOT_EXTRA_DROPPED,
+     "Discarding too much extra metadata in snapshot table entry {0} ({1} > {2})"},
+    {QCOW2_FOUND_SNAPSHOTS_BIG_DROPPED,
+     "Discarding {0} overhanging snapshots (snapshot table is too big)"},
+    {QCOW2_FOUND_RESIZE_LIMIT, "Could not resize file: File too large"},
+    {QCOW2_FOUND_RESIZE_FAILED, "ERROR could not resize image: File too large"},
+    {QCOW2_FOUND_REBUILDING, "Rebuilding refcount structure"},
+    {QCOW2_FOUND_REBUILD_NEEDED, "ERROR need to rebuild refcount structures"},
+    {QCOW2_FOUND_REBUILT_BROKEN, "ERROR rebuilt refcount structure is still broken"},
+    {QCOW2_FOUND_REFBLOCK_WRITE, "ERROR writing refblock: Input/output error"},
+    {QCOW2_FOUND_REFTABLE_WRITE, "ERROR writing reftable: Input/output error"},
+    {QCOW2_FOUND_L2_WRITE,
+     "ERROR: Could not write L2 table; metadata overlap check failed: Input/output error"},
+    {QCOW2_FOUND_SNAPSHOTS_WRITE, "ERROR failed to update snapshot table: Input/output error"},
+    {QCOW2_FOUND_MARKED_REFBLOCK,
+     MARKING("Refblock offset {0#x} unaligned (reftable index: {1#x})")},
+    {QCOW2_FOUND_OVERLAP_HEADER, OVERLAP("qcow2_header")},
+    {QCOW2_FOUND_OVERLAP_L1, OVERLAP("active L1 table")},
+    {QCOW2_FOUND_OVERLAP_L2, OVERLAP("active L2 table")},
+    {QCOW2_FOUND_OVERLAP_REFTABLE, OVERLAP("refcount table")},
+    {QCOW2_FOUND_OVERLAP_SNAPSHOTS, OVERLAP("snapshot table")},
+    {QCOW2_FOUND_OVERLAP_INACTIVE_L1, OVERLAP("inactive L1 table")},
+    {QCOW2_FOUND_OVERLAP_BITMAPS, OVERLAP("bitmap directory")},
+    {QCOW2_FOUND_OVERLAP_REFBLOCK, OVERLAP("refcount block")},
 };
 
 void wording_register_qcow2(void)

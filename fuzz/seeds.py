@@ -186,6 +186,24 @@ def snapshot_plans(images):
     return made
 
 
+def with_word(image, offset, value):
+    return image[:offset] + value + image[offset + len(value) :]
+
+
+def repair_plans(images):
+    """Inputs of fuzz_plan_repair.c: sound, with a refcount too many, and beyond repair."""
+    made = {}
+    for name, content in images.items():
+        table = int.from_bytes(content[48:56], "big")
+        block = int.from_bytes(content[table : table + 8], "big")
+        l1 = int.from_bytes(content[40:48], "big")
+        made["sound-" + name] = b"\1" + content
+        made["leaks-" + name] = b"\0" + with_word(content, block, b"\xff\xff")
+        made["rebuild-" + name] = b"\1" + with_word(content, block, bytes(8))
+        made["flags-" + name] = b"\1" + with_word(content, l1, b"\0")
+    return made
+
+
 def create(kind, size, version=3, cluster_bits=16, refcount_order=4, flags=0, preallocation=0, required=0, name=b""):
     return struct.pack("<BQBBBBBQ", kind, size, version, cluster_bits, refcount_order, flags, preallocation, required) + name
 
@@ -245,6 +263,9 @@ def stock(folder):
         write(folder, "plan_write", "copy-" + name, write_plans()["copy"] + images[name])
     for name, content in snapshot_plans(images).items():
         write(folder, "plan_snapshot", name, content)
+    for name in ("plain", "version-2", "refcount-1", "refcount-64", "snapshots", "compressed-zlib", "bitmaps"):
+        for kind, content in repair_plans({name: images[name]}).items():
+            write(folder, "plan_repair", kind, content)
     for name, content in create_plans().items():
         write(folder, "plan_create", name, content)
     for name, content in vhd_images().items():
@@ -275,6 +296,7 @@ def hostile(folder):
             write(folder, "qcow2", "hostile-" + name, content)
             write(folder, "plan_write", "hostile-" + name, plan + content)
             write(folder, "plan_snapshot", "hostile-" + name, snapshot(0, b"new") + content)
+            write(folder, "plan_repair", "hostile-" + name, b"\1" + content)
 
 
 if __name__ == "__main__":

@@ -137,6 +137,30 @@ enum qcow2_finding {
     QCOW2_FOUND_COPIED_L2,      /* n0: L1 index, n1: entry, n2: refcount */
     QCOW2_FOUND_COPIED_DATA,    /* n0: entry, n1: refcount */
     QCOW2_FOUND_L2_UNREADABLE,  /* n0: errno */
+
+    /* repairing; what is repaired has CELL_FINDING_REPAIRED, these say how it goes */
+    QCOW2_FOUND_SNAPSHOTS_DROPPED,      /* n0: how many */
+    QCOW2_FOUND_SNAPSHOT_EXTRA_DROPPED, /* n0: index, n1: bytes, n2: most bytes */
+    QCOW2_FOUND_SNAPSHOTS_BIG_DROPPED,  /* n0: how many */
+    QCOW2_FOUND_RESIZE_LIMIT,           /* the file cannot be so long; prefixed */
+    QCOW2_FOUND_RESIZE_FAILED,
+    QCOW2_FOUND_REBUILDING,
+    QCOW2_FOUND_REBUILD_NEEDED,
+    QCOW2_FOUND_REBUILT_BROKEN,
+    QCOW2_FOUND_REFBLOCK_WRITE, /* prefixed */
+    QCOW2_FOUND_REFTABLE_WRITE, /* prefixed */
+    QCOW2_FOUND_L2_WRITE,
+    QCOW2_FOUND_SNAPSHOTS_WRITE,
+    QCOW2_FOUND_MARKED_REFBLOCK, /* as QCOW2_FOUND_REFBLOCK_EVENT, of an image that is written */
+    /* what was to be written lies over metadata, in the order in which it is asked for */
+    QCOW2_FOUND_OVERLAP_HEADER,
+    QCOW2_FOUND_OVERLAP_L1,
+    QCOW2_FOUND_OVERLAP_L2,
+    QCOW2_FOUND_OVERLAP_REFTABLE,
+    QCOW2_FOUND_OVERLAP_SNAPSHOTS,
+    QCOW2_FOUND_OVERLAP_INACTIVE_L1,
+    QCOW2_FOUND_OVERLAP_BITMAPS,
+    QCOW2_FOUND_OVERLAP_REFBLOCK,
 };
 
 /*

@@ -272,6 +272,7 @@ enum cell_finding_flags {
     CELL_FINDING_PREFIXED = 1, /* its line starts with the program's name */
     CELL_FINDING_TEXT = 2,     /* no finding: `code` bytes, at most 32, of text for the next one,
                                   in memory order in number[] */
+    CELL_FINDING_REPAIRED = 4, /* it is being repaired: its line starts with "Repairing" */
 };
 
 /* One finding of a check; what it means is the format's list of codes in guest/abi/. */

@@ -17,6 +17,7 @@
 #include "guest/formats/writer.h"
 
 struct node;
+struct plan;
 
 /* One run of one layer. offset is valid with CELL_EXTENT_HAS_OFFSET. */
 struct layer_extent {
@@ -137,7 +138,8 @@ struct node {
     unsigned nr_warnings;
     uint32_t event_code; /* what MAP is to announce without failing; GUEST_OK: nothing */
     struct guest_err_detail event;
-    void *state; /* the driver's */
+    struct plan *repair; /* what the last check wants written, for PLAN_NEXT; NULL: nothing */
+    void *state;         /* the driver's */
 };
 
 /*

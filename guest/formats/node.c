@@ -6,6 +6,7 @@
 #include "guest/formats/format.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
+#include "guest/plan/plan.h"
 
 #define PROBE_BYTES_MIN 512u
 
@@ -77,6 +78,8 @@ void node_free(struct node *node)
 {
     if (!node)
         return;
+    if (node->repair)
+        node->repair->verbs->free(node->repair);
     if (node->driver->close)
         node->driver->close(node);
     for (unsigned i = 0; i < node->nr_refs; i++)

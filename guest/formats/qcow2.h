@@ -293,6 +293,21 @@ bool qcow2_seems_preallocated(struct node *node);
  * bound:   QCOW2_SNAPSHOT_TABLE_MAX bytes, QCOW2_SNAPSHOTS_MAX snapshots
  */
 enum guest_err qcow2_read_snapshots(struct qcow2 *q, struct guest_err_detail *detail);
+
+/*
+ * The same for a repair: extra data that is too long is passed over, and a table that is too long
+ * ends before the entry that makes it so; `take` is told.
+ *
+ * in:      flaws->take: QCOW2_ERR_SNAPSHOT_EXTRA with index and bytes, or
+ *          QCOW2_ERR_SNAPSHOT_TABLE_BIG with the number of entries left out
+ */
+struct qcow2_snapshot_flaws {
+    void (*take)(void *user, enum qcow2_err flaw, uint64_t n0, uint64_t n1);
+    void *user;
+};
+enum guest_err qcow2_read_snapshots_mending(struct qcow2 *q,
+                                            const struct qcow2_snapshot_flaws *flaws,
+                                            struct guest_err_detail *detail);
 void qcow2_free_snapshots(struct qcow2 *q);
 enum guest_err qcow2_load_snapshot(struct node *node, const Abi__SnapshotLoadRequest *request,
                                    struct guest_err_detail *detail);

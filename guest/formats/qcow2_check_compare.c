@@ -1,23 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The second pass of a check: references against refcounts, and the COPIED flags.
+ * The second pass of a check: references against refcounts.
  */
-#include "guest/formats/qcow2_check.h"
+#include "guest/formats/qcow2_repair.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
 /* ---- comparing ---- */
 
+/* A difference that this comparison repairs: the count stays, as the refcount to be. */
+static enum guest_err mend_one(struct qcow2_check *c, uint64_t cluster, uint64_t on_disk,
+                               uint64_t counted)
+{
+    qcow2_check_mended(c, QCOW2_FOUND_MISSING, cluster, on_disk, counted);
+    if (on_disk > counted) {
+        c->reply->corruptions_fixed--;
+        c->reply->leaks_fixed++;
+    }
+    if (counted == 0)
+        qcow2_repair_add_freed(c->repair, cluster);
+    return qcow2_repair_touch(c->repair, c, cluster) ? GUEST_OK
+                                                     : err_plain(c->detail, GUEST_ERR_NO_MEMORY);
+}
+
 static enum guest_err compare_one(struct qcow2_check *c, uint64_t cluster, uint64_t on_disk,
                                   uint64_t counted)
 {
+    if (on_disk == 0)
+        c->rebuild = true; /* nothing may be allocated in an image with such a block */
+    else if (c->mend & (on_disk < counted ? QCOW2_MEND_ERRORS : QCOW2_MEND_LEAKS))
+        return mend_one(c, cluster, on_disk, counted);
     if (on_disk < counted) {
         qcow2_check_corrupt(c, QCOW2_FOUND_MISSING, cluster, on_disk, counted);
     } else {
         qcow2_check_found(c, QCOW2_FOUND_LEAK, cluster, on_disk, counted);
         c->reply->leaks++;
     }
-    return qcow2_counts_set(&c->counts, cluster, on_disk)
+    return !c->settling || qcow2_counts_set(&c->counts, cluster, on_disk)
                ? GUEST_OK
                : err_plain(c->detail, GUEST_ERR_NO_MEMORY);
 }
@@ -72,11 +91,34 @@ static enum guest_err compare_absent(struct qcow2_check *c, uint64_t first, uint
     return GUEST_OK;
 }
 
+/* The same for clusters whose refcount block has just been made anew. */
+static enum guest_err compare_rebuilt(struct qcow2_check *c, uint64_t first, uint64_t nr,
+                                      uint64_t *out_highest)
+{
+    enum guest_err err = GUEST_OK;
+    uint64_t end = first + nr;
+
+    for (uint64_t i = first; !err; i++) {
+        uint64_t on_disk, counted;
+
+        i = min_u64(qcow2_counts_next(&c->disk, i, end), qcow2_counts_next(&c->counts, i, end));
+        if (i == end)
+            break;
+        on_disk = qcow2_counts_get(&c->disk, i);
+        counted = qcow2_counts_get(&c->counts, i);
+        *out_highest = i;
+        if (on_disk != counted)
+            err = compare_one(c, i, on_disk, counted);
+    }
+    return err;
+}
+
 /* The same for clusters whose refcount block cannot be read. */
 static enum guest_err compare_unreadable(struct qcow2_check *c, uint64_t index, uint64_t first,
                                          uint64_t nr, uint64_t error_number)
 {
-    if (!c->bad_blocks) {
+    if (!c->bad_blocks || index >= c->nr_bad_blocks) {
+        free(c->bad_blocks);
         c->nr_bad_blocks = (c->nr_clusters >> c->q->refblock_entries_bits) + 1;
         c->bad_blocks = arena_array(c->nr_bad_blocks, 1);
         if (!c->bad_blocks)
@@ -90,12 +132,18 @@ static enum guest_err compare_unreadable(struct qcow2_check *c, uint64_t index, 
     return GUEST_OK;
 }
 
-/* A refcount block in an impossible place is a corruption event: the first one is announced. */
-static void report_event(struct qcow2_check *c, uint64_t offset, uint64_t index)
+/*
+ * A refcount block in an impossible place is a corruption event: the first one is announced, and an
+ * image that is written is marked.
+ */
+void qcow2_check_event(struct qcow2_check *c, uint64_t offset, uint64_t index)
 {
     if (!c->event_reported)
-        qcow2_check_found(c, QCOW2_FOUND_REFBLOCK_EVENT, offset, index, 0);
+        qcow2_check_found(c, c->repair ? QCOW2_FOUND_MARKED_REFBLOCK : QCOW2_FOUND_REFBLOCK_EVENT,
+                          offset, index, 0);
     c->event_reported = true;
+    if (c->repair)
+        qcow2_repair_mark_corrupt(c->repair, c->q);
 }
 
 static enum guest_err compare_at(struct qcow2_check *c, uint64_t index, uint8_t *block,
@@ -107,10 +155,12 @@ static enum guest_err compare_at(struct qcow2_check *c, uint64_t index, uint8_t 
     uint64_t offset = c->reftable[index] & QCOW2_REFTABLE_MASK;
     struct guest_err_detail detail;
 
+    if (c->disk.pages)
+        return compare_rebuilt(c, first, nr, out_highest);
     if (offset == 0)
         return compare_absent(c, first, nr, out_highest);
     if (offset % c->q->cluster_size != 0) {
-        report_event(c, offset, index);
+        qcow2_check_event(c, offset, index);
         return compare_unreadable(c, index, first, nr, QCOW2_EIO);
     }
     if (qcow2_read(c->q, offset, c->q->cluster_size, block, &detail))
@@ -132,100 +182,5 @@ enum guest_err qcow2_check_compare(struct qcow2_check *c, uint64_t *out_highest)
         uint64_t first = covered << c->q->refblock_entries_bits;
         err = compare_absent(c, first, c->nr_clusters - first, out_highest);
     }
-    return err;
-}
-
-/* ---- COPIED flags ---- */
-
-/* A refcount that is not among those compared, or too large for c->counts. */
-static bool read_refcount(struct qcow2_check *c, uint64_t cluster, uint64_t *out)
-{
-    uint64_t index = cluster >> c->q->refblock_entries_bits;
-    uint64_t within = cluster % (1ull << c->q->refblock_entries_bits);
-    uint64_t offset, byte = within << c->q->header.refcount_order >> 3;
-    uint8_t entry[8] = {0};
-    uint64_t len = max_u64(c->q->refcount_bits / 8, 1);
-
-    *out = 0;
-    if (index >= c->reftable_entries)
-        return true;
-    offset = c->reftable[index] & QCOW2_REFTABLE_MASK;
-    if (offset == 0)
-        return true;
-    if (offset % c->q->cluster_size != 0) {
-        report_event(c, offset, index);
-        return false;
-    }
-    if (qcow2_read(c->q, offset + byte, len, entry, NULL))
-        return false;
-    *out = qcow2_refcount_get(span_of(entry, sizeof(entry)),
-                              c->q->refcount_bits < 8 ? within % (8 / c->q->refcount_bits) : 0,
-                              c->q->header.refcount_order);
-    return true;
-}
-
-/* False when the refcount cannot be known: that was reported already. */
-static bool refcount_of(struct qcow2_check *c, uint64_t cluster, uint64_t *out)
-{
-    if (cluster < c->nr_clusters) {
-        if (c->bad_blocks && c->bad_blocks[cluster >> c->q->refblock_entries_bits])
-            return false;
-        *out = qcow2_counts_get(&c->counts, cluster);
-        if (*out != UINT32_MAX)
-            return true;
-    }
-    return read_refcount(c, cluster, out);
-}
-
-static bool flag_is_wrong(uint64_t entry, uint64_t refcount)
-{
-    return (refcount == 1) != !!(entry & QCOW2_OFLAG_COPIED);
-}
-
-static void check_l2_flags(struct qcow2_check *c, struct span table)
-{
-    for (uint32_t i = 0; i < c->q->l2_entries; i++) {
-        struct qcow2_l2_entry e = qcow2_l2_entry_at(c->q, table, i);
-        enum qcow2_l2_kind kind;
-        uint64_t refcount = 1; /* of a cluster in an external data file */
-
-        if (!e.raw)
-            continue;
-        kind = qcow2_l2_cluster_kind(c->q, e);
-        if (kind != QCOW2_L2_NORMAL && kind != QCOW2_L2_ZERO_ALLOC)
-            continue;
-        if (!c->q->has_data_file &&
-            !refcount_of(c, e.offset >> c->q->header.cluster_bits, &refcount))
-            continue;
-        if (flag_is_wrong(e.raw, refcount))
-            qcow2_check_corrupt(c, QCOW2_FOUND_COPIED_DATA, e.raw, refcount, 0);
-    }
-}
-
-enum guest_err qcow2_check_copied(struct qcow2_check *c)
-{
-    struct qcow2 *q = c->q;
-    struct qcow2_l2_window window = {0};
-    enum guest_err err = GUEST_OK;
-
-    qcow2_l2_window_reset(&window, q->l1, q->l1_size);
-    for (uint64_t i = 0; !err && i < q->l1_size; i++) {
-        uint64_t offset = q->l1[i] & QCOW2_OFFSET_MASK;
-        uint64_t refcount;
-        struct span table;
-
-        if (!offset || !refcount_of(c, offset >> q->header.cluster_bits, &refcount))
-            continue;
-        if (flag_is_wrong(q->l1[i], refcount))
-            qcow2_check_corrupt(c, QCOW2_FOUND_COPIED_L2, i, q->l1[i], refcount);
-        err = qcow2_l2_table(q, &window, i, &table, c->detail);
-        if (err == GUEST_ERR_IO) {
-            qcow2_check_found(c, QCOW2_FOUND_L2_UNREADABLE, c->detail->number[0], 0, 0);
-            c->reply->check_errors++;
-        }
-        if (!err)
-            check_l2_flags(c, table);
-    }
-    qcow2_l2_window_clear(&window);
     return err;
 }

@@ -2,7 +2,7 @@
 /*
  * The first pass of a check: who refers to which cluster, and whether the references make sense.
  */
-#include "guest/formats/qcow2_check.h"
+#include "guest/formats/qcow2_repair.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
@@ -40,6 +40,7 @@ enum guest_err qcow2_check_count_range(struct qcow2_check *c, uint64_t offset, u
     /* The last cluster of a file may be cut short. */
     if (!add_u64(offset, size, &end) || end >= c->file_bytes + q->cluster_size) {
         qcow2_check_corrupt(c, QCOW2_FOUND_PAST_END, offset, size, 0);
+        c->past_end = true;
         return GUEST_OK;
     }
     last = (end - 1) >> q->header.cluster_bits;
@@ -54,8 +55,23 @@ enum guest_err qcow2_check_count_range(struct qcow2_check *c, uint64_t offset, u
 
 /* ---- L2 tables ---- */
 
+bool qcow2_check_is_askew_zero(const struct qcow2_check *c, struct qcow2_l2_entry e)
+{
+    bool has_data = c->q->extended_l2 ? e.alloc != 0 : !(e.raw & QCOW2_OFLAG_ZERO);
+
+    return !has_data && e.offset % c->q->cluster_size != 0;
+}
+
+struct qcow2_l2_entry qcow2_check_plain_zero(const struct qcow2_check *c)
+{
+    if (c->q->extended_l2)
+        return (struct qcow2_l2_entry){.zero = UINT32_MAX};
+    return (struct qcow2_l2_entry){.raw = QCOW2_OFLAG_ZERO};
+}
+
 /* One L2 table while its entries are looked at. */
 struct l2_walk {
+    uint64_t offset;          /* of the table */
     bool active;              /* the totals of the reply are about the active L1 table */
     uint64_t next_contiguous; /* where the next cluster would be if nothing were fragmented */
 };
@@ -88,15 +104,29 @@ static enum guest_err check_compressed(struct qcow2_check *c, struct l2_walk *wa
     return err;
 }
 
-static enum guest_err check_allocated(struct qcow2_check *c, struct l2_walk *walk,
-                                      struct qcow2_l2_entry e)
+/* A misplaced cluster without data: nothing is lost with it. */
+static enum guest_err mend_askew_zero(struct qcow2_check *c, const struct l2_walk *walk,
+                                      struct qcow2_l2_entry e, uint32_t index)
 {
-    bool has_data = c->q->extended_l2 ? e.alloc != 0 : !(e.raw & QCOW2_OFLAG_ZERO);
+    if (c->zeros_fixed)
+        return GUEST_OK;
+    qcow2_check_mended(c, QCOW2_FOUND_ZERO_UNALIGNED, e.offset, 0, 0);
+    return qcow2_repair_add_zero(c->repair, walk->offset + (uint64_t)index * c->q->l2_entry_bytes)
+               ? GUEST_OK
+               : err_plain(c->detail, GUEST_ERR_NO_MEMORY);
+}
+
+static enum guest_err check_allocated(struct qcow2_check *c, struct l2_walk *walk,
+                                      struct qcow2_l2_entry e, uint32_t index)
+{
+    bool askew_zero = qcow2_check_is_askew_zero(c, e);
 
     if (e.alloc & e.zero)
         qcow2_check_corrupt(c, QCOW2_FOUND_BITMAP_CORRUPT, e.offset, 0, 0);
+    if (askew_zero && (c->counting_fixes || c->zeros_fixed))
+        return mend_askew_zero(c, walk, e, index);
     if (e.offset % c->q->cluster_size != 0)
-        qcow2_check_corrupt(c, has_data ? QCOW2_FOUND_DATA_UNALIGNED : QCOW2_FOUND_ZERO_UNALIGNED,
+        qcow2_check_corrupt(c, askew_zero ? QCOW2_FOUND_ZERO_UNALIGNED : QCOW2_FOUND_DATA_UNALIGNED,
                             e.offset, 0, 0);
     if (walk->active) {
         c->reply->allocated_clusters++;
@@ -119,7 +149,7 @@ static enum guest_err check_l2_entry(struct qcow2_check *c, struct l2_walk *walk
     if (e.raw & QCOW2_L2_RESERVED)
         qcow2_check_corrupt(c, QCOW2_FOUND_L2_RESERVED, e.raw, 0, 0);
     if (kind == QCOW2_L2_NORMAL || kind == QCOW2_L2_ZERO_ALLOC)
-        return check_allocated(c, walk, e);
+        return check_allocated(c, walk, e, index);
     if (kind == QCOW2_L2_UNALLOCATED && e.alloc)
         qcow2_check_corrupt(c, QCOW2_FOUND_UNALLOCATED_BITMAP, 0, 0, 0);
     return GUEST_OK;
@@ -165,10 +195,11 @@ static enum guest_err count_plain(struct qcow2_check *c, struct l2_walk *walk, s
     return err;
 }
 
-static enum guest_err check_l2_table(struct qcow2_check *c, struct span table, bool active)
+static enum guest_err check_l2_table(struct qcow2_check *c, struct span table, uint64_t offset,
+                                     bool active)
 {
     bool plain = !c->q->extended_l2 && !c->q->has_data_file;
-    struct l2_walk walk = {.active = active};
+    struct l2_walk walk = {.offset = offset, .active = active};
 
     if (c->work_left < c->q->l2_entries)
         return err_plain(c->detail, GUEST_ERR_TOO_MUCH_WORK);
@@ -211,7 +242,7 @@ static enum guest_err check_l1_entry(struct qcow2_check *c, struct qcow2_l2_wind
         qcow2_check_found(c, QCOW2_FOUND_L2_IO, 0, 0, 0);
         c->reply->check_errors++;
     }
-    return err ? err : check_l2_table(c, table, active);
+    return err ? err : check_l2_table(c, table, offset, active);
 }
 
 /* Everything below an L1 table; the table itself is counted already. */
@@ -341,6 +372,32 @@ static enum guest_err check_bitmaps(struct qcow2_check *c)
 
 /* ---- refcount blocks ---- */
 
+/* A block past the end of the file: a repair makes the file longer, so that the block is zeros. */
+static enum guest_err take_outside(struct qcow2_check *c, uint64_t index, uint64_t offset)
+{
+    uint64_t cluster = offset >> c->q->header.cluster_bits;
+
+    if (!c->counting_fixes) {
+        qcow2_check_corrupt(c, QCOW2_FOUND_REFBLOCK_OUTSIDE, index, 0, 0);
+        return GUEST_OK;
+    }
+    qcow2_check_mended(c, QCOW2_FOUND_REFBLOCK_OUTSIDE, index, 0, 0);
+    if (cluster >= INT32_MAX) {
+        c->reply->corruptions_fixed--;
+        c->reply->corruptions++;
+        c->rebuild = true;
+        qcow2_check_prefixed(c, QCOW2_FOUND_RESIZE_LIMIT, 0);
+        qcow2_check_found(c, QCOW2_FOUND_RESIZE_FAILED, 0, 0, 0);
+        return GUEST_OK;
+    }
+    if (!qcow2_counts_grow(&c->counts, cluster + 2))
+        return err_plain(c->detail, GUEST_ERR_NO_MEMORY);
+    c->nr_clusters = cluster + 1;
+    c->file_bytes = c->nr_clusters << c->q->header.cluster_bits;
+    c->repair->grown = true;
+    return qcow2_check_count_range(c, offset, c->q->cluster_size);
+}
+
 static enum guest_err check_refblocks(struct qcow2_check *c)
 {
     for (uint64_t i = 0; i < c->reftable_entries; i++) {
@@ -353,22 +410,28 @@ static enum guest_err check_refblocks(struct qcow2_check *c)
             continue;
         if (entry & QCOW2_REFTABLE_RESERVED) {
             qcow2_check_corrupt(c, QCOW2_FOUND_REFTABLE_RESERVED, i, 0, 0);
+            c->rebuild = true;
             continue;
         }
         if (offset % c->q->cluster_size != 0) {
             qcow2_check_corrupt(c, QCOW2_FOUND_REFBLOCK_UNALIGNED, i, 0, 0);
+            c->rebuild = true;
             continue;
         }
         if (cluster >= c->nr_clusters) {
-            qcow2_check_corrupt(c, QCOW2_FOUND_REFBLOCK_OUTSIDE, i, 0, 0);
+            err = take_outside(c, i, offset);
+            if (err)
+                return err;
             continue;
         }
         err = qcow2_check_count_range(c, offset, c->q->cluster_size);
         if (err)
             return err;
-        if (qcow2_counts_get(&c->counts, cluster) != 1)
+        if (qcow2_counts_get(&c->counts, cluster) != 1) {
             qcow2_check_corrupt(c, QCOW2_FOUND_REFBLOCK_SHARED, i,
                                 qcow2_counts_get(&c->counts, cluster), 0);
+            c->rebuild = true;
+        }
     }
     return GUEST_OK;
 }

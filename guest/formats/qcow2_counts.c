@@ -4,6 +4,8 @@
  */
 #include "guest/formats/qcow2_counts.h"
 
+#include <string.h>
+
 #include "guest/lib/arena.h"
 
 bool qcow2_counts_init(struct qcow2_counts *c, uint64_t nr)
@@ -11,6 +13,39 @@ bool qcow2_counts_init(struct qcow2_counts *c, uint64_t nr)
     c->nr = nr;
     c->pages = arena_array((nr >> QCOW2_COUNTS_PAGE_BITS) + 1, sizeof(*c->pages));
     return c->pages != NULL;
+}
+
+bool qcow2_counts_grow(struct qcow2_counts *c, uint64_t nr)
+{
+    uint64_t had = (c->nr >> QCOW2_COUNTS_PAGE_BITS) + 1;
+    uint64_t have = (nr >> QCOW2_COUNTS_PAGE_BITS) + 1;
+    struct qcow2_counts_page *pages;
+
+    if (nr <= c->nr)
+        return true;
+    if (have > had) {
+        pages = arena_array(have, sizeof(*pages));
+        if (!pages)
+            return false;
+        memcpy(pages, c->pages, had * sizeof(*pages));
+        free(c->pages);
+        c->pages = pages;
+    }
+    c->nr = nr;
+    return true;
+}
+
+uint64_t qcow2_counts_next(const struct qcow2_counts *c, uint64_t cluster, uint64_t end)
+{
+    for (; cluster < end; cluster++) {
+        const struct qcow2_counts_page *page = &c->pages[cluster >> QCOW2_COUNTS_PAGE_BITS];
+
+        if (!page->narrow && !page->wide)
+            cluster |= QCOW2_COUNTS_PAGE - 1;
+        else if (qcow2_counts_get(c, cluster))
+            return cluster;
+    }
+    return end;
 }
 
 void qcow2_counts_clear(struct qcow2_counts *c)

@@ -31,6 +31,10 @@ struct qcow2_counts {
  * returns: false when out of memory
  */
 bool qcow2_counts_init(struct qcow2_counts *c, uint64_t nr);
+
+/* Makes it counters for [0, nr) at least; the new ones are zero. returns: false when out of memory
+ */
+bool qcow2_counts_grow(struct qcow2_counts *c, uint64_t nr);
 void qcow2_counts_clear(struct qcow2_counts *c);
 
 /* cluster < nr. */
@@ -43,6 +47,9 @@ static inline uint32_t qcow2_counts_get(const struct qcow2_counts *c, uint64_t c
         return page->narrow[at];
     return page->wide ? page->wide[at] : 0;
 }
+
+/* The first cluster from `cluster` on, below `end`, whose counter is not 0; `end`: none. */
+uint64_t qcow2_counts_next(const struct qcow2_counts *c, uint64_t cluster, uint64_t end);
 
 /* Values above UINT32_MAX are stored as that. returns: false when out of memory */
 bool qcow2_counts_set(struct qcow2_counts *c, uint64_t cluster, uint64_t value);

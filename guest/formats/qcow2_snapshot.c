@@ -62,7 +62,9 @@ static enum guest_err read_name(struct qcow2 *q, uint64_t *at, uint16_t len, str
 }
 
 static enum guest_err read_snapshot(struct qcow2 *q, uint64_t *at, uint32_t index,
-                                    struct qcow2_snapshot *s, struct guest_err_detail *detail)
+                                    struct qcow2_snapshot *s,
+                                    const struct qcow2_snapshot_flaws *flaws,
+                                    struct guest_err_detail *detail)
 {
     uint8_t head[QCOW2_SNAPSHOT_HEADER_BYTES];
     uint8_t extra[EXTRA_ICOUNT_END];
@@ -76,8 +78,10 @@ static enum guest_err read_snapshot(struct qcow2 *q, uint64_t *at, uint32_t inde
         return err;
     *at += sizeof(head);
     decode_head(span_of(head, sizeof(head)), s, &id_len, &name_len);
-    if (s->extra_data_size > QCOW2_SNAPSHOT_EXTRA_MAX)
+    if (s->extra_data_size > QCOW2_SNAPSHOT_EXTRA_MAX && !flaws)
         return qcow2_error_numbers(detail, QCOW2_ERR_SNAPSHOT_EXTRA, index, 0, 0);
+    if (s->extra_data_size > QCOW2_SNAPSHOT_EXTRA_MAX)
+        flaws->take(flaws->user, QCOW2_ERR_SNAPSHOT_EXTRA, index, s->extra_data_size);
     extra_len = (uint32_t)min_u64(s->extra_data_size, sizeof(extra));
     err = source_read_padded(q->source, *at, extra_len, extra, detail);
     if (err)
@@ -101,7 +105,26 @@ void qcow2_free_snapshots(struct qcow2 *q)
     q->nr_snapshots = 0;
 }
 
+/* The table without its entries from `index` on. */
+static void cut_snapshots(struct qcow2 *q, uint32_t index, uint64_t bytes)
+{
+    while (q->nr_snapshots > index) {
+        struct qcow2_snapshot *s = &q->snapshots[--q->nr_snapshots];
+
+        free((void *)s->id_str.data);
+        free((void *)s->name.data);
+    }
+    q->snapshots_bytes = bytes;
+}
+
 enum guest_err qcow2_read_snapshots(struct qcow2 *q, struct guest_err_detail *detail)
+{
+    return qcow2_read_snapshots_mending(q, NULL, detail);
+}
+
+enum guest_err qcow2_read_snapshots_mending(struct qcow2 *q,
+                                            const struct qcow2_snapshot_flaws *flaws,
+                                            struct guest_err_detail *detail)
 {
     uint64_t start = q->header.snapshots_offset, at = start;
     uint32_t nr = q->header.nb_snapshots;
@@ -114,15 +137,21 @@ enum guest_err qcow2_read_snapshots(struct qcow2 *q, struct guest_err_detail *de
     if (!q->snapshots)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     for (uint32_t i = 0; i < nr; i++) {
+        uint64_t before = at - start;
         enum guest_err err;
 
         q->nr_snapshots = i + 1;
-        err = read_snapshot(q, &at, i, &q->snapshots[i], detail);
+        err = read_snapshot(q, &at, i, &q->snapshots[i], flaws, detail);
         if (err)
             return err;
         q->snapshots_bytes = at - start;
-        if (at - start > QCOW2_SNAPSHOT_TABLE_MAX)
+        if (at - start <= QCOW2_SNAPSHOT_TABLE_MAX)
+            continue;
+        if (!flaws)
             return qcow2_error_numbers(detail, QCOW2_ERR_SNAPSHOT_TABLE_BIG, nr - i, 0, 0);
+        flaws->take(flaws->user, QCOW2_ERR_SNAPSHOT_TABLE_BIG, nr - i, 0);
+        cut_snapshots(q, i, before);
+        return GUEST_OK;
     }
     return GUEST_OK;
 }

@@ -288,6 +288,13 @@ static enum guest_err run_check(struct session *session, const ProtobufCMessage 
     batch.sink.user = &batch;
     err = node->driver->check(node, request, &batch.sink, (Abi__CheckReply *)out, detail);
     flush_findings(&batch);
+    if (node->repair) {
+        if (session->plan)
+            session->plan->verbs->free(session->plan);
+        session->plan = node->repair;
+        node->repair = NULL;
+        ((Abi__CheckReply *)out)->repairs = true;
+    }
     return err;
 }
 

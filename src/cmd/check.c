@@ -2,9 +2,8 @@
 /*
  * `check`: whether an image's metadata is sound.
  *
- * Findings go to stderr while they are made, the totals to stdout at the end. Repairing is not
- * built yet: with -r an image that needs none is reported as stock reports it, any other is left
- * alone with an error.
+ * Findings go to stderr while they are made, the totals to stdout at the end. After a repair the
+ * image is looked at once more, and the totals are those of that look.
  */
 #include "compat/exit_status.h"
 #include "compat/human.h"
@@ -13,31 +12,40 @@
 #include "guest/abi/error.h"
 #include "src/cmd/cmd.h"
 #include "src/graph/graph.h"
+#include "src/plan/repair.h"
 #include "src/wire/decode.h"
-#include "src/wire/decode_check.h"
 
-static gboolean call_check(struct image *image, const struct options *opt,
+/* One look, with or without repairs. */
+static gboolean look(struct image *image, enum repair_mode repair, struct check_result *result,
+                     GError **error)
+{
+    struct repair_target target = {
+        .cell = image_cell(image),
+        .node = image_node(image),
+        .blob = image_own_blob(image),
+        .endpoint = image_endpoint(image),
+        .filename = image_filename(image),
+        .fix_leaks = repair != REPAIR_NONE,
+        .fix_errors = repair == REPAIR_ALL,
+    };
+
+    return repair_check(&target, result, error);
+}
+
+/* What was repaired is reported, and the image looked at again. */
+static gboolean look_again(struct image *image, const struct options *opt,
                            struct check_result *result, GError **error)
 {
-    Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
-    struct wire_findings *findings = wire_findings_new();
-    ProtobufCMessage *reply;
+    struct check_result again = {.filename = result->filename, .format = result->format};
     gboolean ok;
 
-    request.node = image_node(image);
-    request.fix_leaks = opt->repair != REPAIR_NONE;
-    request.fix_errors = opt->repair == REPAIR_ALL;
-    cell_set_emit(image_cell(image), wire_findings_take, findings);
-    ok = cell_call(image_cell(image), CELL_METHOD_CHECK, &request.base, NULL, 0, 0,
-                   &abi__check_reply__descriptor, &reply, error);
-    cell_set_emit(image_cell(image), NULL, NULL);
-    wire_findings_free(findings);
-    if (!ok) {
-        return FALSE;
+    if (!opt->quiet && opt->output != OUTPUT_JSON) {
+        human_check_repaired(stdout, result->leaks_fixed, result->corruptions_fixed);
     }
-    wire_decode_check((const Abi__CheckReply *)reply, result);
-    ok = wire_check_error(((const Abi__CheckReply *)reply)->error, image_filename(image), error);
-    protobuf_c_message_free_unpacked(reply, NULL);
+    ok = image_reopen(image, error) && look(image, REPAIR_NONE, &again, error);
+    again.leaks_fixed = result->leaks_fixed;
+    again.corruptions_fixed = result->corruptions_fixed;
+    *result = again;
     return ok;
 }
 
@@ -48,9 +56,6 @@ static int report_failure(const GError *error)
     case GUEST_ERR_CHECKS_NOT_SUPPORTED:
         wording_report_check_unsupported();
         return EXIT_STATUS_CHECK_UNSUPPORTED;
-    case GUEST_ERR_NOT_SUPPORTED:
-        report_error("Repairing an image ('check -r') is not built yet in instar");
-        return EXIT_STATUS_ERROR;
     case GUEST_ERR_TOO_MUCH_WORK:
         report_gerror(error);
         break;
@@ -65,12 +70,17 @@ static int check_image(struct image *image, const struct options *opt)
 {
     struct check_result result = {.filename = image_filename(image), .format = image_format(image)};
     g_autoptr(GError) error = NULL;
+    gboolean ok;
 
     if (image_cell(image) == NULL) {
         wording_report_check_unsupported(); /* raw */
         return EXIT_STATUS_CHECK_UNSUPPORTED;
     }
-    if (!call_check(image, opt, &result, &error)) {
+    ok = look(image, opt->repair, &result, &error);
+    if (ok && (result.leaks_fixed || result.corruptions_fixed)) {
+        ok = look_again(image, opt, &result, &error);
+    }
+    if (!ok) {
         return report_failure(error);
     }
     if (!opt->quiet && opt->output == OUTPUT_JSON) {

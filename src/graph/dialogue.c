@@ -87,9 +87,8 @@ static Abi__VpcSize vhd_size_rule(const char *wanted)
                                        : ABI__VPC_SIZE__VPC_SIZE_KNOWN_GEOMETRY;
 }
 
-/* One OPEN call. */
-gboolean dialogue_open(const struct layer *layer, uint32_t blob, const char *format,
-                       struct wire_open *out, GError **error)
+static gboolean call_open(const struct layer *layer, uint32_t blob, const char *format,
+                          gboolean warn, struct wire_open *out, GError **error)
 {
     Abi__BlobInfo info = ABI__BLOB_INFO__INIT;
     Abi__OpenRequest request = ABI__OPEN_REQUEST__INIT;
@@ -121,9 +120,23 @@ gboolean dialogue_open(const struct layer *layer, uint32_t blob, const char *for
         return FALSE;
     }
     ok = wire_decode_open((const Abi__OpenReply *)reply, shown, out, error);
-    warn_about((const Abi__OpenReply *)reply);
+    if (warn) {
+        warn_about((const Abi__OpenReply *)reply);
+    }
     protobuf_c_message_free_unpacked(reply, NULL);
     return ok;
+}
+
+gboolean dialogue_open(const struct layer *layer, uint32_t blob, const char *format,
+                       struct wire_open *out, GError **error)
+{
+    return call_open(layer, blob, format, TRUE, out, error);
+}
+
+gboolean dialogue_open_again(const struct layer *layer, uint32_t blob, const char *format,
+                             struct wire_open *out, GError **error)
+{
+    return call_open(layer, blob, format, FALSE, out, error);
 }
 
 gboolean dialogue_link(struct image *parent, struct image *child, const struct wire_ref *ref,

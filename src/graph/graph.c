@@ -178,6 +178,11 @@ struct cell *image_cell(struct image *image)
     return image->graph->cell;
 }
 
+uint32_t image_own_blob(const struct image *image)
+{
+    return image->blob;
+}
+
 uint32_t image_node(const struct image *image)
 {
     return image->open.node;

@@ -50,6 +50,12 @@ struct image *image_open(const struct image_open_options *options, GError **erro
  */
 struct image *image_open_backing(struct image *image, const struct image_open_options *options,
                                  GError **error);
+
+/*
+ * Lets the cell look at the image anew, after its file was written by a plan that the cell does not
+ * follow (a repair). What is below it is not linked again.
+ */
+gboolean image_reopen(struct image *image, GError **error);
 void image_free(struct image *image);
 typedef struct image Image; /* for g_autoptr, which wants one word */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Image, image_free)
@@ -61,6 +67,7 @@ uint64_t image_virtual_size(const struct image *image); /* bytes */
 uint64_t image_cluster_size(const struct image *image); /* bytes, 0: none */
 struct cell *image_cell(struct image *image);           /* NULL: raw without a cell */
 uint32_t image_node(const struct image *image);
+uint32_t image_own_blob(const struct image *image);              /* of the opened file itself */
 struct endpoint *image_endpoint(struct image *image);            /* of the opened file itself */
 struct endpoint *image_blob(struct image *image, uint32_t blob); /* by id; NULL: no such blob */
 

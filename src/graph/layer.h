@@ -43,6 +43,12 @@ uint32_t dialogue_add_blob(struct graph *graph, struct endpoint *endpoint);
 gboolean dialogue_open(const struct layer *layer, uint32_t blob, const char *format,
                        struct wire_open *out, GError **error);
 
+/*
+ * The same for a layer that was repaired: what is worth a warning has been said.
+ */
+gboolean dialogue_open_again(const struct layer *layer, uint32_t blob, const char *format,
+                             struct wire_open *out, GError **error);
+
 /* Gives a node the child that one of its references named. */
 gboolean dialogue_link(struct image *parent, struct image *child, const struct wire_ref *ref,
                        GError **error);

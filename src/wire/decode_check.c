@@ -37,7 +37,11 @@ static void print_finding(struct wire_findings *findings, const struct cell_find
 
     memcpy(detail.number, finding->number, sizeof(detail.number));
     line = wording_cell_sentence(finding->code, &detail, NULL);
-    if (finding->flags & CELL_FINDING_PREFIXED) {
+    if (finding->flags & CELL_FINDING_REPAIRED) {
+        const char *rest = strchr(line, ' '); /* behind "ERROR" or "Leaked" */
+
+        report_line("Repairing%s", rest != NULL ? rest : "");
+    } else if (finding->flags & CELL_FINDING_PREFIXED) {
         report_error("%s", line);
     } else {
         report_line("%s", line);

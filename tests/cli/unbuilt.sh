@@ -10,8 +10,6 @@ commands=(
     "amend -f qcow2 -o lazy_refcounts=on a.qcow2"
     "bench -c 10 a.qcow2"
     "bitmap --add a.qcow2 b0"
-    "check -r all a.qcow2"
-    "check -r leaks a.qcow2"
     "commit top.qcow2"
     "convert --bitmaps -O qcow2 a.qcow2 o.qcow2"
     "convert --image-opts -O raw driver=qcow2,file.filename=a.qcow2 o.raw"

@@ -47,6 +47,12 @@ struct crash_case {
 
 /* ---- who changes ---- */
 
+static void ignore_finding(struct finding_sink *sink, const struct cell_finding *finding)
+{
+    (void)sink;
+    (void)finding;
+}
+
 static void log_plan(struct bench *b, struct plan *plan, GArray *log)
 {
     for (gboolean done = FALSE; !done;) {
@@ -115,6 +121,35 @@ static void change_snapshot(struct bench *b, const struct crash_case *c, GArray 
     request.name.len = 2;
     g_assert_cmpint(plan_snapshot(b->node, &request, &plan, &detail), ==, GUEST_OK);
     log_plan(b, plan, log);
+}
+
+/* What a check that repairs everything leaves to be written; NULL: nothing. */
+static struct plan *plan_repair(struct node *node)
+{
+    Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
+    Abi__CheckReply reply = ABI__CHECK_REPLY__INIT;
+    struct finding_sink sink = {.add = ignore_finding};
+    struct guest_err_detail detail;
+    request.fix_leaks = request.fix_errors = true;
+    g_assert_cmpint(node->driver->check(node, &request, &sink, &reply, &detail), ==, GUEST_OK);
+    g_assert_cmpuint(reply.corruptions + reply.leaks + reply.check_errors, ==, 0);
+    struct plan *plan = node->repair;
+    node->repair = NULL;
+    return plan;
+}
+
+static void change_repair(struct bench *b, const struct crash_case *c, GArray *log)
+{
+    struct plan *plan = plan_repair(b->node);
+    (void)c;
+    g_assert_nonnull(plan);
+    log_plan(b, plan, log);
+}
+
+/* The image is not sound before, nor on the way: a repair makes it so. */
+static gboolean is_damaged(const struct crash_case *c)
+{
+    return c->change == change_repair;
 }
 
 /* A copy into an existing image: data, zeros, gaps; reported in order, as a host does. */
@@ -232,12 +267,6 @@ struct trial {
     char *where; /* of the state being judged, for messages */
 };
 
-static void ignore_finding(struct finding_sink *sink, const struct cell_finding *finding)
-{
-    (void)sink;
-    (void)finding;
-}
-
 static struct node *open_bytes(const uint8_t *bytes, uint64_t len, uint32_t blob,
                                const char *format, gboolean for_check)
 {
@@ -275,6 +304,32 @@ static void judge_check(struct trial *t, const struct disk *disk)
         reply.corruptions != 0 || reply.check_errors != 0)
         fail_state(t, "is corrupt");
     node_free(node);
+}
+
+/* A damaged image is no worse than before when another repair makes it sound. */
+static void judge_repair(struct trial *t, const struct disk *disk)
+{
+    struct disk mended;
+    struct node *node;
+    disk_new(&mended);
+    disk_copy(&mended, disk);
+    node = open_bytes(disk->file[0]->data, disk->file[0]->len, 0, "qcow2", TRUE);
+    if (node == NULL) {
+        fail_state(t, "does not open for a repair");
+    } else {
+        GArray *steps = steps_new();
+        struct plan *plan = plan_repair(node);
+        if (plan != NULL)
+            steps_drain(steps, plan, 64);
+        for (unsigned i = 0; i < steps->len; i++) {
+            const struct step *step = &g_array_index(steps, struct step, i);
+            disk_step(&mended, step, 0, step->length);
+        }
+        g_array_unref(steps);
+        node_free(node);
+        judge_check(t, &mended);
+    }
+    disk_free(&mended);
 }
 
 /* Every sector holds what it held before, or what it holds at the end. */
@@ -318,7 +373,8 @@ static void judge_stock(struct trial *t, const struct disk *disk)
 {
     g_autofree char *path = g_build_filename(t->bench.dir, "state", NULL);
     g_assert_true(g_file_set_contents(path, (char *)disk->file[0]->data, disk->file[0]->len, NULL));
-    int status = bench_status(&t->bench, "qemu-img check -q -f %s state", t->bench.format);
+    int status = bench_status(&t->bench, "qemu-img check -q %s -f %s state",
+                              is_damaged(t->c) ? "-r all" : "", t->bench.format);
     if (status == BENCH_NO_CHECK)
         status = bench_status(&t->bench, "qemu-img info -f %s state", t->bench.format);
     if (status != 0 && status != 3)
@@ -340,7 +396,10 @@ static void judge(struct trial *t, const struct disk *disk, const char *format, 
         return;
     g_free(t->where);
     t->where = g_strdup_printf(format, step, more);
-    judge_check(t, disk);
+    if (is_damaged(t->c))
+        judge_repair(t, disk);
+    else
+        judge_check(t, disk);
     judge_content(t, disk);
     if (t->judged++ % t->stock_every == 0)
         judge_stock(t, disk);
@@ -536,6 +595,11 @@ static void run_case(const struct crash_case *c, const char *image_format)
     "printf '\\000\\000\\000\\100\\000\\001\\000\\000\\377\\377\\364\\126' | "                     \
     "dd of=image bs=1 seek=540 conv=notrunc status=none;"
 
+/* Printf's octal bytes over those at an offset. */
+#define POKE(at, bytes)                                                                            \
+    "printf '" bytes "' | dd of=image bs=1 seek=" #at " conv=notrunc status=none;"
+#define REPAIR change_repair, 0, 0
+
 #define METADATA ABI__PREALLOCATION__PREALLOC_METADATA
 #define FULL     ABI__PREALLOCATION__PREALLOC_FULL
 
@@ -618,6 +682,28 @@ static const struct crash_case cases[] = {
      512 * K, 0, change_snapshot, 0, 0},
     {"snapshot-delete-of-two", "cluster_size=4k", FILL SNAP MORE SNAP MORE, 512 * K, 0,
      change_snapshot, 0, 0},
+    {"repair-refcounts", "cluster_size=4k", FILL PACK POKE(8192, "\\0\\3\\0\\1\\0\\7"), 512 * K, 0,
+     REPAIR},
+    {"repair-rebuild", "cluster_size=4k", FILL PACK SNAP MORE POKE(8194, "\\0\\0\\0\\0\\0\\0"),
+     512 * K, 0, REPAIR},
+    {"repair-rebuild-512", "cluster_size=512", FILL POKE(1024, "\\0\\0\\0\\0\\0\\0"), 512 * K, 0,
+     REPAIR},
+    {"repair-rebuild-refcount64", "cluster_size=512,refcount_bits=64", FILL POKE(520, "\\1"),
+     512 * K, 0, REPAIR},
+    {"repair-rebuild-v2", "cluster_size=4k,compat=0.10",
+     "qemu-io -c 'write -q -P 1 0 100k' image;" POKE(8194, "\\0\\0\\0\\0\\0\\0"), 512 * K, 0,
+     REPAIR},
+    {"repair-flags", "cluster_size=4k",
+     FILL POKE(12288, "\\0") POKE(16384, "\\0") POKE(16400, "\\0"), 512 * K, 0, REPAIR},
+    {"repair-snapshot-shared", "cluster_size=4k", FILL SNAP POKE(8200, "\\0\\1\\0\\1\\0\\1"),
+     512 * K, 0, REPAIR},
+    {"repair-askew-zero", "cluster_size=4k", FILL POKE(17984, "\\0\\0\\0\\0\\0\\0\\112\\1"),
+     512 * K, 0, REPAIR},
+    {"repair-extl2", "cluster_size=16k,extended_l2=on", FILL POKE(32770, "\\0\\0\\0\\5"), 512 * K,
+     0, REPAIR},
+    {"repair-lazy", "cluster_size=4k,lazy_refcounts=on",
+     FILL "qemu-io -c 'write -q -P 5 200k 100k' -c flush -c abort image 2>/dev/null || true;",
+     512 * K, 0, REPAIR},
     {"write-refcount1", "cluster_size=4k,refcount_bits=1", FILL, 512 * K, 0, change_write, 0, 0},
 };
 
