@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What the work costs in counts, which do not depend on the machine's load: a gate against slow
+# decay. A bound is a little above what was counted when it was set.
+. "$(dirname "$0")/../lib/libtest.sh"
+requires strace python3
+[ -z "${INSTAR_TEST_SANITIZED:-}" ] || skip_all "a sanitized build counts otherwise"
+strace -o /dev/null true 2>/dev/null || skip_all "strace may not trace here"
+export INSTAR_SANDBOX=process # whose doorbells are system calls and seen by strace
+plan 14
+
+# 256 MiB, 96 MiB of it data in pieces of 1 MiB: every other MiB of the first 192.
+python3 -c '
+import random
+r = random.Random(5)
+with open("a.raw", "wb") as out:
+    out.truncate(256 << 20)
+    for n in range(0, 192, 2):
+        out.seek(n << 20)
+        out.write(r.randbytes(1 << 20))
+'
+data=$((96 << 20))
+"$QEMU_IMG" convert -O qcow2 a.raw a.qcow2
+"$QEMU_IMG" create -q -f qcow2 small.qcow2 1G
+
+# cell FIELD ARG...: the largest number before FIELD in the traces of all cells.
+cell() {
+    local field=$1
+    shift
+    INSTAR_TRACE=cell "$QEMU_IMG" "$@" 2>&1 >/dev/null |
+        sed -n "s/.*[^0-9]\([0-9]\+\) $field.*/\1/p" | sort -n | tail -1
+}
+
+# calls NAMES ARG...: how often the system calls were made, by all threads and processes.
+calls() {
+    local names=$1
+    shift
+    strace -f -qq -e trace="$names" -o trace "$QEMU_IMG" "$@" >/dev/null
+    grep -cE '^[0-9]+ +(<\.\.\. )?[a-z0-9_]+(\(.*<unfinished|\(.* = )' trace
+}
+
+# moved: the bytes that the calls in the last trace moved.
+moved() {
+    sed -n 's/.* = \([0-9]\+\)$/\1/p' trace | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+at_most() {
+    [ -n "$1" ] && [ "$1" -le "$2" ] && return
+    diag "counted ${1:-nothing}, at most $2"
+    return 1
+}
+
+at_most "$(cell 'calls' info small.qcow2)" 2
+ok "info: calls of the cell"
+at_most "$(cell 'upcalls' info small.qcow2)" 1
+ok "info: reads that the cell asks for"
+at_most "$(cell 'pages touched' info small.qcow2)" 150
+ok "info: pages that the guest touches"
+at_most "$(calls all info small.qcow2)" 260
+ok "info: system calls"
+
+at_most "$(cell 'calls' convert -O raw a.qcow2 o)" 4
+ok "qcow2 to raw: calls of the cell"
+at_most "$(cell 'upcalls' convert -O raw a.qcow2 o)" 4
+ok "qcow2 to raw: reads that the cell asks for"
+at_most "$(calls pread64,preadv,preadv2 convert -O raw a.qcow2 o)" 130
+ok "qcow2 to raw: reads"
+at_most "$(moved)" $((data * 102 / 100))
+ok "qcow2 to raw: each byte is read once"
+at_most "$(calls pwrite64,pwritev,pwritev2 convert -O raw a.qcow2 o)" 120
+ok "qcow2 to raw: writes"
+at_most "$(moved)" "$data"
+ok "qcow2 to raw: each byte is written once"
+
+at_most "$(cell 'calls' convert -O qcow2 a.raw o)" 40
+ok "raw to qcow2: calls of the cell"
+at_most "$(calls pread64,preadv,preadv2 convert -O qcow2 a.raw o)" 130
+ok "raw to qcow2: reads"
+at_most "$(calls pwrite64,pwritev,pwritev2 convert -O qcow2 a.raw o)" 140
+ok "raw to qcow2: writes"
+at_most "$(moved)" $((data * 102 / 100))
+ok "raw to qcow2: each byte is written once, and tables are small"
