@@ -63,6 +63,10 @@ static const struct wording_row rows[] = {
     {GUEST_ERR_PLAN_SNAPSHOT_BITMAPS, "Device has active dirty bitmaps"},
     {GUEST_ERR_PLAN_SNAPSHOT_SIZE, "A snapshot of {0} bytes does not fit the image"},
 
+    {GUEST_ERR_PLAN_BACKING_RAW, "Invalid argument"},
+    {GUEST_ERR_PLAN_BACKING_LONG, "Invalid argument"},
+    {GUEST_ERR_PLAN_BACKING_FULL, "No space left in the file header"},
+
     {GUEST_ERR_PLAN_DIRTY, "The image was not closed properly: repair it before it is changed"},
     {GUEST_ERR_PLAN_CORRUPT,
      "The image's refcounts are wrong (seen at offset {0#x}): repair it before it is changed"},

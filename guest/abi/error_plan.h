@@ -50,6 +50,11 @@
 #define GUEST_ERR_PLAN_SNAPSHOT_BITMAPS GUEST_ERR_PLAN_CODE(65)
 #define GUEST_ERR_PLAN_SNAPSHOT_SIZE    GUEST_ERR_PLAN_CODE(66) /* 0: of the snapshot, bytes */
 
+/* backing file */
+#define GUEST_ERR_PLAN_BACKING_RAW  GUEST_ERR_PLAN_CODE(80) /* the data file alone is the disk */
+#define GUEST_ERR_PLAN_BACKING_LONG GUEST_ERR_PLAN_CODE(81)
+#define GUEST_ERR_PLAN_BACKING_FULL GUEST_ERR_PLAN_CODE(82) /* the header has no room for it */
+
 /* any change of an existing image */
 #define GUEST_ERR_PLAN_DIRTY         GUEST_ERR_PLAN_CODE(48)
 #define GUEST_ERR_PLAN_CORRUPT       GUEST_ERR_PLAN_CODE(49) /* 0: where in the file it shows, bytes */

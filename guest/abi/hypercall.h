@@ -146,6 +146,8 @@ enum cell_method {
         15, /* WriterCommitRequest + records of cell_place -> WriterCommitReply */
     CELL_METHOD_WRITER_FINISH = 16, /* WriterFinishRequest -> PlanReply */
     CELL_METHOD_SNAPSHOT = 17,      /* SnapshotRequest -> PlanReply */
+    CELL_METHOD_BACKING = 24,       /* BackingRequest -> PlanReply */
+    CELL_METHOD_EMPTY = 25,         /* EmptyRequest -> PlanReply */
 };
 
 /* One run of the flattened chain: what the guest sees at [start, start + length). */

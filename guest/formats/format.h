@@ -111,6 +111,13 @@ struct format_driver {
     /* Told which backing node was linked, to set node->rejects_backing; may be NULL. */
     void (*link_backing)(struct node *node, const struct node *child);
 
+    /* Plans another backing file, or none; NULL: GUEST_ERR_NOT_SUPPORTED. */
+    enum guest_err (*change_backing)(struct node *node, const Abi__BackingRequest *request,
+                                     struct plan **out, struct guest_err_detail *detail);
+
+    /* Plans that nothing is allocated any more (commit); NULL: GUEST_ERR_NOT_SUPPORTED. */
+    enum guest_err (*empty)(struct node *node, struct plan **out, struct guest_err_detail *detail);
+
     /* Gives back node->state; may be NULL. */
     void (*close)(struct node *node);
 };

@@ -7,7 +7,9 @@
  * no_io they are refused as stock refuses them without a key.
  */
 #include "guest/formats/qcow2.h"
+#include "guest/formats/qcow2_backing.h"
 #include "guest/formats/qcow2_create.h"
+#include "guest/formats/qcow2_empty.h"
 #include "guest/formats/qcow2_resize.h"
 #include "guest/formats/qcow2_snapshot_plan.h"
 #include "guest/formats/qcow2_writer.h"
@@ -166,5 +168,7 @@ const struct format_driver format_qcow2 = {
     .writer_open = qcow2_writer_open,
     .resize = qcow2_resize_plan,
     .snapshot = qcow2_snapshot_plan,
+    .change_backing = qcow2_backing_plan,
+    .empty = qcow2_empty_plan,
     .close = qcow2_close,
 };

@@ -45,7 +45,7 @@ static enum guest_err add_table(struct snap_plan *p, struct span table, int add,
             err = add_compressed(p, entry, add, detail);
         else if (offset % p->q->cluster_size != 0)
             err = err_numbers(detail, GUEST_ERR_PLAN_CORRUPT, offset, 0, 0, 0);
-        else if (offset)
+        else if (offset && !p->q->has_data_file)
             err = add_at(p, offset >> snap_bits(p), add, detail);
     }
     return err;

@@ -141,21 +141,40 @@ static enum guest_err prepare(struct snap_plan *p, const Abi__SnapshotRequest *r
     return err ? err : snap_place(p, detail);
 }
 
-enum guest_err qcow2_snapshot_plan(struct node *node, const Abi__SnapshotRequest *request,
-                                   struct plan **out, struct guest_err_detail *detail)
+/* As apply does with a snapshot in which nothing is allocated. */
+static enum guest_err prepare_empty(struct snap_plan *p, struct guest_err_detail *detail)
+{
+    p->snapshot_l1 = arena_array(max_u64(p->q->l1_size, 1), sizeof(*p->snapshot_l1));
+    if (!p->snapshot_l1)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    p->base_l1 = p->snapshot_l1;
+    p->drops_data_file = p->data_file != NULL;
+    add_tree(p, p->q->l1, p->q->l1_size, -1);
+    enum guest_err err = qcow2_alloc_init(&p->alloc, p->q, detail);
+    if (!err)
+        err = snap_count(p, detail);
+    return err ? err : snap_place(p, detail);
+}
+
+static struct snap_plan *new_plan(struct node *node, Abi__SnapshotAction action)
 {
     struct snap_plan *p = calloc(1, sizeof(*p));
     if (!p)
-        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+        return NULL;
     p->base.verbs = &snap_verbs;
     p->q = qcow2_of(node);
     p->blob = p->q->source->blob;
-    p->action = request->action;
+    p->data_file = node->data_file;
+    p->action = action;
     p->base_l1 = p->q->l1;
     p->base_l1_size = p->l1_entries = p->q->l1_size;
     p->new_size = p->q->header.size;
     p->nr_snapshots = p->q->nr_snapshots;
-    enum guest_err err = prepare(p, request, detail);
+    return p;
+}
+
+static enum guest_err hand_over(struct snap_plan *p, enum guest_err err, struct plan **out)
+{
     if (err) {
         snap_verbs.free(&p->base);
         return err;
@@ -163,4 +182,22 @@ enum guest_err qcow2_snapshot_plan(struct node *node, const Abi__SnapshotRequest
     p->base.file_size = max_u64(p->q->source->size_bytes, p->end << snap_bits(p));
     *out = &p->base;
     return GUEST_OK;
+}
+
+enum guest_err qcow2_snapshot_plan(struct node *node, const Abi__SnapshotRequest *request,
+                                   struct plan **out, struct guest_err_detail *detail)
+{
+    struct snap_plan *p = new_plan(node, request->action);
+    if (!p)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    return hand_over(p, prepare(p, request, detail), out);
+}
+
+enum guest_err qcow2_snapshot_plan_empty(struct node *node, struct plan **out,
+                                         struct guest_err_detail *detail)
+{
+    struct snap_plan *p = new_plan(node, ABI__SNAPSHOT_ACTION__SNAPSHOT_APPLY);
+    if (!p)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    return hand_over(p, prepare_empty(p, detail), out);
 }

@@ -46,6 +46,15 @@
 enum guest_err qcow2_snapshot_plan(struct node *node, const Abi__SnapshotRequest *request,
                                    struct plan **out, struct guest_err_detail *detail);
 
+/*
+ * Plans that the active tree goes, and nothing comes: the disk is its backing file's (commit). The
+ * active L1 table is new and empty; snapshots, bitmaps and the file's length stay.
+ *
+ * returns: GUEST_ERR_PLAN_CORRUPT, _TABLE_FULL; GUEST_ERR_NO_MEMORY
+ */
+enum guest_err qcow2_snapshot_plan_empty(struct node *node, struct plan **out,
+                                         struct guest_err_detail *detail);
+
 /* ---- what follows is for the qcow2_snapshot_*.c files ---- */
 
 /* A tree whose references come (+1) or go (-1). */
@@ -70,6 +79,7 @@ struct snap_plan {
     struct plan base;
     struct qcow2 *q;
     uint32_t blob;
+    const struct node *data_file; /* NULL: none */
     Abi__SnapshotAction action;
     struct qcow2_alloc alloc; /* the old refcount table, and what must not be taken */
 
@@ -106,6 +116,7 @@ struct snap_plan {
 
     struct qcow2_run *freed; /* what nobody refers to any more: as many as fit a list */
     uint64_t nr_freed, max_freed;
+    bool drops_data_file; /* what the external data file holds is needed no more, all of it */
 
     /* the snapshot table, qcow2_snapshot_table.c */
     uint8_t *table;

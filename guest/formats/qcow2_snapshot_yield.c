@@ -224,7 +224,16 @@ static enum guest_err yield_switch(struct snap_plan *p, struct plan_sink *sink, 
 static enum guest_err yield_discards(struct snap_plan *p, struct plan_sink *sink, bool *out_more,
                                      struct guest_err_detail *detail)
 {
+    const struct source *data = p->drops_data_file ? p->data_file->source : NULL;
     (void)detail;
+    if (data && p->index == 0 && data->size_bytes) {
+        if (!plan_room(sink, 1, 0)) {
+            *out_more = true;
+            return GUEST_OK;
+        }
+        plan_simple(sink, CELL_OP_DISCARD, data->blob, 0, data->size_bytes, CELL_NOTE_DATA);
+        p->drops_data_file = false;
+    }
     for (; p->index < p->nr_freed; p->index++) {
         const struct qcow2_run *run = &p->freed[p->index];
         if (!plan_room(sink, 1, 0)) {

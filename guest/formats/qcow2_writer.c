@@ -55,7 +55,7 @@ static uint32_t max_sharers(const struct qcow2 *q)
 static void find_shape(struct qcow2_writer *w)
 {
     struct qcow2 *q = w->q;
-    w->has_backing = q->header.backing_file_offset != 0;
+    w->has_backing = q->header.backing_file_offset != 0 || w->keep_zeros;
     w->base.shape = (struct image_writer_shape){
         .unit = q->cluster_size,
         .lease = w->fresh && !q->has_data_file && !has_tables(q),
@@ -73,6 +73,7 @@ static enum guest_err prepare(struct qcow2_writer *w, const struct image_writer_
     w->q = qcow2_of(w->node);
     w->blob = w->q->source->blob;
     w->fresh = options->fresh;
+    w->keep_zeros = options->keep_zeros;
     enum guest_err err = check_image(w->node, w->q, detail);
     if (!err)
         err = qcow2_alloc_init(&w->alloc, w->q, detail);

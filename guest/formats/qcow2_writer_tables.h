@@ -43,7 +43,8 @@ struct qcow2_writer {
     struct qcow2_alloc alloc;
     uint32_t blob; /* of the image file */
     bool fresh;
-    bool has_backing;
+    bool keep_zeros;
+    bool has_backing; /* what is not recorded may show something else */
 
     struct wtable **tables; /* by L1 index, NULL: not at hand */
     uint64_t nr_tables;

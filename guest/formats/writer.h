@@ -15,6 +15,7 @@
 struct image_writer_options {
     bool fresh;      /* the image was just made by us and is empty */
     bool compressed; /* only compressed units will come */
+    bool keep_zeros; /* zeros are recorded even where nothing else would show */
 };
 
 /* See WriterOpenReply in guest/abi/writer.proto. */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CREATE, RESIZE, SNAPSHOT, MEASURE, and PLAN_NEXT, which drains whatever plan was started last.
+ * CREATE, RESIZE, SNAPSHOT, BACKING, EMPTY, MEASURE, and PLAN_NEXT, which drains whatever plan was
+ * started last.
  */
 #include "guest/abi/plan.pb-c.h"
 #include "guest/lib/checked.h"
+#include "guest/plan/backing.h"
 #include "guest/plan/create.h"
 #include "guest/plan/dispatch.h"
+#include "guest/plan/empty.h"
 #include "guest/plan/measure.h"
 #include "guest/plan/resize.h"
 #include "guest/plan/snapshot.h"
@@ -58,6 +61,35 @@ static enum guest_err run_snapshot(struct session *session, const ProtobufCMessa
     return err;
 }
 
+static enum guest_err run_backing(struct session *session, const ProtobufCMessage *request,
+                                  ProtobufCMessage *reply, struct guest_err_detail *detail)
+{
+    const Abi__BackingRequest *q = (const Abi__BackingRequest *)request;
+    struct node *node = session_node(session, q->node);
+    struct plan *plan = NULL;
+    if (!node)
+        return err_plain(detail, GUEST_ERR_NO_NODE);
+    enum guest_err err = plan_backing(node, q, &plan, detail);
+    if (!err && q->check_only)
+        plan->verbs->free(plan);
+    else if (!err)
+        start_plan(session, plan, (Abi__PlanReply *)reply);
+    return err;
+}
+
+static enum guest_err run_empty(struct session *session, const ProtobufCMessage *request,
+                                ProtobufCMessage *reply, struct guest_err_detail *detail)
+{
+    struct node *node = session_node(session, ((const Abi__EmptyRequest *)request)->node);
+    struct plan *plan = NULL;
+    if (!node)
+        return err_plain(detail, GUEST_ERR_NO_NODE);
+    enum guest_err err = plan_empty(node, &plan, detail);
+    if (!err)
+        start_plan(session, plan, (Abi__PlanReply *)reply);
+    return err;
+}
+
 static enum guest_err run_plan_next(struct session *session, const ProtobufCMessage *request,
                                     ProtobufCMessage *reply, struct guest_err_detail *detail)
 {
@@ -100,6 +132,9 @@ const struct method methods_plan[] = {
      run_resize},
     {CELL_METHOD_SNAPSHOT, &abi__snapshot_request__descriptor, &abi__plan_reply__descriptor,
      run_snapshot},
+    {CELL_METHOD_BACKING, &abi__backing_request__descriptor, &abi__plan_reply__descriptor,
+     run_backing},
+    {CELL_METHOD_EMPTY, &abi__empty_request__descriptor, &abi__plan_reply__descriptor, run_empty},
     {CELL_METHOD_PLAN_NEXT, &abi__plan_next_request__descriptor, &abi__plan_next_reply__descriptor,
      run_plan_next},
     {CELL_METHOD_MEASURE, &abi__measure_request__descriptor, &abi__measure_reply__descriptor,

@@ -18,8 +18,11 @@
 
 #include "guest/abi/check.pb-c.h"
 #include "guest/formats/qcow2_writer.h"
+#include "guest/plan/backing.h"
 #include "guest/plan/chain_read.h"
 #include "guest/plan/create.h"
+#include "guest/plan/empty.h"
+#include "guest/plan/map.h"
 #include "guest/plan/resize.h"
 #include "guest/plan/snapshot.h"
 #include "tests/crash/bench.h"
@@ -192,6 +195,73 @@ static void change_write(struct bench *b, const struct crash_case *c, GArray *lo
     w->verbs->free(w);
 }
 
+static void change_empty(struct bench *b, const struct crash_case *c, GArray *log)
+{
+    struct guest_err_detail detail;
+    struct plan *plan = NULL;
+    g_assert_cmpint(plan_empty(b->node, &plan, &detail), ==, GUEST_OK);
+    log_plan(b, plan, log);
+}
+
+/* A name that fills a good part of a small header. */
+#define DOTS     "./././././././././././././././././././././"
+#define NEW_BASE DOTS DOTS DOTS DOTS DOTS DOTS DOTS "new"
+
+/* The name says what is done: backing-drop..., or another backing file. */
+static void change_backing(struct bench *b, const struct crash_case *c, GArray *log)
+{
+    Abi__BackingRequest request = ABI__BACKING_REQUEST__INIT;
+    struct guest_err_detail detail;
+    struct plan *plan = NULL;
+    request.has_backing = strstr(c->name, "-drop") == NULL;
+    request.name.data = (uint8_t *)NEW_BASE;
+    request.name.len = strlen(NEW_BASE);
+    request.format.data = (uint8_t *)"raw";
+    request.format.len = 3;
+    g_assert_cmpint(plan_backing(b->node, &request, &plan, &detail), ==, GUEST_OK);
+    log_plan(b, plan, log);
+}
+
+/* What the overlay does not hold itself, in one piece after the other. */
+static void keep_run(struct bench *b, struct image_writer *w, const struct cell_extent *extent,
+                     GArray *log)
+{
+    struct guest_err_detail detail;
+    g_autofree uint8_t *bytes = g_malloc(extent->length);
+    struct cell_place run = {.start = extent->start, .length = extent->length};
+    struct cell_place out[1024];
+    uint32_t nr = 0;
+    run.kind = b->node->backing ? CELL_PLACE_DATA : CELL_PLACE_ZERO;
+    g_assert_cmpint(chain_read(b->node, run.start, run.length, bytes, &detail), ==, GUEST_OK);
+    g_assert_cmpint(w->verbs->place(w, &run, 1, out, 1024, &nr, &detail), ==, GUEST_OK);
+    for (uint32_t i = 0; i < nr && run.kind == CELL_PLACE_DATA; i++)
+        log_write(b, log, out[i].blob, out[i].offset, bytes + (out[i].start - run.start),
+                  out[i].length);
+    g_assert_cmpint(w->verbs->commit(w, out, nr, &detail), ==, GUEST_OK);
+    log_plan(b, w->verbs->plan(w), log);
+}
+
+/* A rebase whose new backing file has nothing in common with the old one. */
+static void change_rebase(struct bench *b, const struct crash_case *c, GArray *log)
+{
+    struct image_writer_options options = {.keep_zeros = true};
+    struct image_writer *w = NULL;
+    struct guest_err_detail detail;
+    g_assert_cmpint(qcow2_writer_open(b->node, &options, &w, &detail), ==, GUEST_OK);
+    for (uint64_t at = 0; at < c->size;) {
+        struct cell_extent extent;
+        uint32_t nr = 0;
+        g_assert_cmpint(
+            plan_map(b->node, at, MIN(c->size - at, 64 * K), 1, &extent, 1, &nr, &at, &detail), ==,
+            GUEST_OK);
+        if (extent.kind == CELL_EXTENT_HOLE)
+            keep_run(b, w, &extent, log);
+    }
+    log_plan(b, w->verbs->finish(w, 0), log);
+    w->verbs->free(w);
+    change_backing(b, c, log);
+}
+
 /* ---- files in memory ---- */
 
 struct disk {
@@ -260,7 +330,7 @@ struct trial {
     struct bench bench;
     const struct crash_case *c;
     GArray *steps;
-    GByteArray *backing;
+    GByteArray *backing, *new_backing;
     uint8_t *old_content, *new_content;
     uint64_t old_len, new_len;
     unsigned judged, stock_every;
@@ -332,6 +402,23 @@ static void judge_repair(struct trial *t, const struct disk *disk)
     disk_free(&mended);
 }
 
+/* The backing file that the image names: the old one, or the new one. */
+static struct node *open_named(struct trial *t, const struct node *node)
+{
+    const Abi__FileRef *ref = node->nr_refs ? node->refs[node->nr_refs - 1] : NULL;
+    GByteArray *bytes = t->backing;
+    if (!ref || ref->role != ABI__ROLE__ROLE_BACKING)
+        return NULL;
+    if (ref->text.len == strlen(NEW_BASE))
+        bytes = t->new_backing;
+    if ((ref->text.len != 4 || memcmp(ref->text.data, "base", 4) != 0) &&
+        (bytes != t->new_backing || memcmp(ref->text.data, NEW_BASE, ref->text.len) != 0))
+        fail_state(t, "names a backing file that never was");
+    if (strcmp(ref->format, "raw") != 0)
+        fail_state(t, "has lost the format of its backing file");
+    return open_bytes(bytes->data, bytes->len, 2, "raw", FALSE);
+}
+
 /* Every sector holds what it held before, or what it holds at the end. */
 static void judge_content(struct trial *t, const struct disk *disk)
 {
@@ -346,8 +433,7 @@ static void judge_content(struct trial *t, const struct disk *disk)
     if (node->nr_refs && node->refs[0]->role == ABI__ROLE__ROLE_DATA_FILE)
         node->data_file = data =
             open_bytes(disk->file[1]->data, disk->file[1]->len, 1, "raw", FALSE);
-    if (t->backing->len)
-        node->backing = base = open_bytes(t->backing->data, t->backing->len, 2, "raw", FALSE);
+    node->backing = base = open_named(t, node);
     uint64_t len = node->virtual_size;
     if (len != t->old_len && len != t->new_len)
         fail_state(t, "has neither the old nor the new size");
@@ -521,6 +607,13 @@ static void make_image(struct trial *t)
         memset(t->backing->data, 'B', c->backing_size);
         g_assert_true(g_file_set_contents(path, (char *)t->backing->data, t->backing->len, NULL));
     }
+    if (c->change == change_backing || c->change == change_rebase) {
+        g_autofree char *path = g_build_filename(b->dir, "new", NULL);
+        g_byte_array_set_size(t->new_backing, (guint)c->size);
+        memset(t->new_backing->data, 'N', c->size);
+        g_assert_true(
+            g_file_set_contents(path, (char *)t->new_backing->data, t->new_backing->len, NULL));
+    }
     if (c->options)
         bench_shell(b, "qemu-img create -q -f %s %s -o '%s' image %" G_GUINT64_FORMAT, b->format,
                     c->backing_size ? "-b base -F raw" : "", c->options, c->size);
@@ -551,7 +644,10 @@ static void change_image(struct trial *t)
 
 static void run_case(const struct crash_case *c, const char *image_format)
 {
-    struct trial t = {.c = c, .steps = steps_new(), .backing = g_byte_array_new()};
+    struct trial t = {.c = c,
+                      .steps = steps_new(),
+                      .backing = g_byte_array_new(),
+                      .new_backing = g_byte_array_new()};
     struct disk start;
     if (!bench_has_stock())
         return;
@@ -567,6 +663,8 @@ static void run_case(const struct crash_case *c, const char *image_format)
     t.new_content = content_now(&t, &t.new_len);
     if (!t.c->options)
         t.old_len = t.new_len, t.old_content = g_memdup2(t.new_content, t.new_len);
+    if (t.c->change == change_rebase)
+        g_assert_cmpmem(t.old_content, t.old_len, t.new_content, t.new_len);
     t.stock_every = MAX(1, t.steps->len * 2 / STOCK_CHECKS);
     judge_prefixes(&t, &start);
     judge_subsets(&t, &start);
@@ -574,6 +672,7 @@ static void run_case(const struct crash_case *c, const char *image_format)
     disk_free(&start);
     g_array_unref(t.steps);
     g_byte_array_unref(t.backing);
+    g_byte_array_unref(t.new_backing);
     g_free(t.old_content);
     g_free(t.new_content);
     g_free(t.where);
@@ -704,6 +803,52 @@ static const struct crash_case cases[] = {
     {"repair-lazy", "cluster_size=4k,lazy_refcounts=on",
      FILL "qemu-io -c 'write -q -P 5 200k 100k' -c flush -c abort image 2>/dev/null || true;",
      512 * K, 0, REPAIR},
+    {"empty", "cluster_size=64k", FILL PACK, 512 * K, 512 * K, change_empty, 0, 0},
+    {"empty-512", "cluster_size=512", FILL PACK, 512 * K, 512 * K, change_empty, 0, 0},
+    {"empty-l1-moved", "cluster_size=512", FILL "qemu-img resize -q image 5M;" MORE, 512 * K,
+     512 * K, change_empty, 0, 0},
+    {"empty-l1-moved-4k", "cluster_size=4k",
+     FILL "qemu-img resize -q image 7G;" MORE "qemu-img resize -q --shrink image 3M;", 512 * K,
+     512 * K, change_empty, 0, 0},
+    {"empty-reftable-moved", "cluster_size=512,refcount_bits=64",
+     FILL "qemu-img resize -q image 4M; qemu-io -c 'write -q -P 8 1M 2M' image;", 512 * K, 512 * K,
+     change_empty, 0, 0},
+    {"empty-refcount1", "cluster_size=4k,refcount_bits=1", FILL, 512 * K, 512 * K, change_empty, 0,
+     0},
+    {"empty-extl2", "cluster_size=16k,extended_l2=on", FILL, 512 * K, 512 * K, change_empty, 0, 0},
+    {"empty-v2", "cluster_size=4k,compat=0.10", FILL PACK, 512 * K, 512 * K, change_empty, 0, 0},
+    {"empty-snapshot", "cluster_size=4k", FILL PACK SNAP MORE, 512 * K, 512 * K, change_empty, 0,
+     0},
+    {"empty-bitmap", "cluster_size=4k", FILL "qemu-img bitmap --add image b0;", 512 * K, 512 * K,
+     change_empty, 0, 0},
+    {"empty-data-file", "cluster_size=4k,data_file=data", FILL, 512 * K, 512 * K, change_empty, 0,
+     0},
+    {"empty-nothing", "cluster_size=64k", NULL, 512 * K, 512 * K, change_empty, 0, 0},
+    {"backing-change", "cluster_size=64k", FILL, 512 * K, 512 * K, change_backing, 0, 0},
+    {"backing-change-512", "cluster_size=512", FILL, 512 * K, 512 * K, change_backing, 0, 0},
+    {"backing-change-1k", "cluster_size=1k", FILL, 512 * K, 512 * K, change_backing, 0, 0},
+    {"backing-change-v2", "cluster_size=4k,compat=0.10", FILL, 512 * K, 512 * K, change_backing, 0,
+     0},
+    {"backing-change-data-file", "cluster_size=4k,data_file=data", FILL, 512 * K, 512 * K,
+     change_backing, 0, 0},
+    {"backing-change-bitmap", "cluster_size=64k", FILL "qemu-img bitmap --add image b0;", 512 * K,
+     512 * K, change_backing, 0, 0},
+    {"backing-add", "cluster_size=64k", FILL, 512 * K, 0, change_backing, 0, 0},
+    {"backing-add-512", "cluster_size=512", FILL, 512 * K, 0, change_backing, 0, 0},
+    {"backing-add-v2", "cluster_size=64k,compat=0.10", FILL, 512 * K, 0, change_backing, 0, 0},
+    {"backing-drop", "cluster_size=64k", FILL, 512 * K, 512 * K, change_backing, 0, 0},
+    {"backing-drop-512", "cluster_size=512", FILL, 512 * K, 512 * K, change_backing, 0, 0},
+    {"backing-drop-v2", "cluster_size=4k,compat=0.10", FILL, 512 * K, 512 * K, change_backing, 0,
+     0},
+    {"backing-drop-bitmap", "cluster_size=64k", FILL "qemu-img bitmap --add image b0;", 512 * K,
+     512 * K, change_backing, 0, 0},
+    {"rebase-change", "cluster_size=64k", FILL PACK, 512 * K, 512 * K, change_rebase, 0, 0},
+    {"rebase-change-512", "cluster_size=512", FILL, 256 * K + 100 * K, 256 * K + 100 * K,
+     change_rebase, 0, 0},
+    {"rebase-drop", "cluster_size=4k", FILL, 512 * K, 512 * K, change_rebase, 0, 0},
+    {"rebase-add", "cluster_size=4k", FILL, 512 * K, 0, change_rebase, 0, 0},
+    {"rebase-add-v2", "cluster_size=4k,compat=0.10", FILL, 512 * K, 0, change_rebase, 0, 0},
+    {"rebase-snapshot", "cluster_size=4k", FILL SNAP MORE, 512 * K, 512 * K, change_rebase, 0, 0},
     {"write-refcount1", "cluster_size=4k,refcount_bits=1", FILL, 512 * K, 0, change_write, 0, 0},
 };
 
