@@ -109,6 +109,7 @@ static void report_fault(const struct copy_fault *fault)
         wording_report_status_error(FALSE, fault->offset, saved_errno);
         break;
     case COPY_READ:
+    case COPY_READ_AGAINST:
         wording_report_read_error(FALSE, fault->offset, saved_errno);
         break;
     case COPY_WRITE:

@@ -12,6 +12,7 @@
 static void start_worker(struct copy *copy, struct copy_worker *worker)
 {
     worker->reader = reader_new(copy->job_bytes, COPY_SLOTS, &copy->options->cell);
+    worker->other = reader_new(copy->job_bytes, 1, &copy->options->cell);
     if (copy->shape->compresses) {
         worker->compressor = compressor_new(copy->options->codec, copy->shape->unit_bytes);
     }
@@ -137,6 +138,7 @@ static void free_workers(struct copy *copy)
         struct copy_worker *worker = &copy->workers[i];
 
         reader_free(worker->reader);
+        reader_free(worker->other);
         compressor_free(worker->compressor);
         for (guint k = 0; k < COPY_SLOTS; k++) {
             g_free(worker->slots[k].packed);
@@ -178,11 +180,12 @@ static struct cut_rules cut_rules(const struct copy_feed *feed, const struct tar
     return (struct cut_rules){
         .next = feed->next,
         .rest = feed->rest,
+        .against = feed->against,
         .user = feed->user,
         .unit_bytes = shape->unit_bytes,
         .job_bytes = job_bytes(shape, options),
         .drop_zeros = shape->reads_zero && options->sparse_bytes != 0,
-        .zero_ranges = options->sparse_bytes != 0,
+        .zero_ranges = options->sparse_bytes != 0 && feed->against == NULL,
     };
 }
 

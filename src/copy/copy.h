@@ -21,12 +21,15 @@
 struct copy_feed {
     piece_next_fn next;
     piece_rest_fn rest; /* may be NULL, see cut.h */
+    piece_rest_fn
+        against; /* may be NULL, see cut.h: then zeros are data until they are looked at */
     void *user;
 };
 
 struct copy_options {
     guint workers;
     guint64 sparse_bytes;  /* zeros of at least this many bytes are left out; 0: zeros are data */
+    gboolean trust_source; /* with sparse_bytes: zeros are where the source says, and only there */
     gboolean out_of_order; /* writes may be issued in any order */
     gboolean salvage;      /* what cannot be read becomes zeros and a warning */
     gboolean quiet;        /* salvaging goes without warnings */
@@ -43,6 +46,7 @@ struct copy_options {
 enum copy_stage {
     COPY_STATUS, /* where the source's data is could not be found out */
     COPY_READ,
+    COPY_READ_AGAINST, /* what the source is compared with */
     COPY_WRITE,
     COPY_OTHER, /* neither: see error */
 };

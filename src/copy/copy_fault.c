@@ -80,10 +80,21 @@ static guint64 first_bad_sector(const struct piece *piece)
     return piece->start;
 }
 
-void copy_fail_read(struct copy *copy, const struct piece *piece, struct read_fault fault)
+static void fail_read(struct copy *copy, const struct piece *piece, struct read_fault fault,
+                      enum copy_stage stage)
 {
-    copy_fail(copy, (struct copy_fault){.stage = fault.error ? COPY_OTHER : COPY_READ,
+    copy_fail(copy, (struct copy_fault){.stage = fault.error ? COPY_OTHER : stage,
                                         .offset = chunk_of(copy, piece, first_bad_sector(piece)),
                                         .error_number = fault.error ? 0 : fault.error_number,
                                         .error = fault.error});
+}
+
+void copy_fail_read(struct copy *copy, const struct piece *piece, struct read_fault fault)
+{
+    fail_read(copy, piece, fault, COPY_READ);
+}
+
+void copy_fail_read_against(struct copy *copy, const struct piece *piece, struct read_fault fault)
+{
+    fail_read(copy, piece, fault, COPY_READ_AGAINST);
 }

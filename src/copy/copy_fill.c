@@ -38,6 +38,38 @@ static guint8 *read_job(struct copy *copy, struct copy_slot *slot)
     return NULL;
 }
 
+/*
+ * Finds the units of a job that do not hold what is there without the copy.
+ *
+ * returns: a flag for each unit, newly allocated; NULL: a failure was recorded
+ */
+static guint8 *find_differing(struct copy *copy, struct copy_slot *slot, const guint8 *buf)
+{
+    const struct job *job = slot->job;
+    const struct piece *others = (const struct piece *)job->others->data;
+    guint64 unit = copy->shape->unit_bytes;
+    guint8 *differs = g_new0(guint8, job->length / unit + 1);
+    struct read_fault fault;
+    const guint8 *other = reader_fill(slot->worker->other, 0, others, job->others->len, &fault);
+
+    if (other == NULL) {
+        copy_fail_read_against(copy, &others[fault.piece], fault);
+        g_free(differs);
+        return NULL;
+    }
+    for (guint i = 0; i < job->others->len; i++) {
+        guint64 at = others[i].start - job->start, end = at + others[i].length, to;
+
+        for (; others[i].kind != PIECE_SKIP && at < end; at = to) {
+            to = MIN((at / unit + 1) * unit, end);
+            if (!differs[at / unit] && memcmp(buf + at, other + at, to - at) != 0) {
+                differs[at / unit] = TRUE;
+            }
+        }
+    }
+    return differs;
+}
+
 static void add_place(struct copy_slot *slot, enum cell_place_kind kind, guint64 start,
                       guint64 length, guint32 comp_len)
 {
@@ -124,18 +156,10 @@ static void add_stored(struct copy *copy, struct copy_slot *slot, guint64 start,
     }
 }
 
-/* Turns the bytes of a job into places that have no room yet. */
-static void find_places(struct copy *copy, struct copy_slot *slot, guint8 *buf)
+/* Turns [at, end) of a job into places that have no room yet. */
+static void add_run(struct copy *copy, struct copy_slot *slot, guint8 *buf, guint64 at, guint64 end,
+                    gsize *packed_len)
 {
-    guint64 end = slot->job->start + slot->job->length, at = slot->job->start;
-    gsize packed_len = 0;
-
-    g_array_set_size(slot->places, 0);
-    if (copy->shape->compresses && slot->job->length % copy->shape->unit_bytes != 0) {
-        /* The disk ends inside a unit: what is compressed is the whole of it. */
-        memset(buf + slot->job->length, 0,
-               copy->shape->unit_bytes - slot->job->length % copy->shape->unit_bytes);
-    }
     while (at < end) {
         /* The first granule may be cut short, so that the others lie on multiples of theirs. */
         guint64 to_granule = copy->granule - at % copy->granule;
@@ -143,17 +167,42 @@ static void find_places(struct copy *copy, struct copy_slot *slot, guint8 *buf)
         gboolean zero = FALSE;
         guint64 length = most;
 
-        if (copy->options->sparse_bytes != 0) {
+        if (copy->options->sparse_bytes != 0 && !copy->options->trust_source) {
             length = zero_run(buf + (at - slot->job->start), most, copy->granule, &zero);
         }
         if (!zero && copy->shape->compresses) {
-            add_packed(copy, slot, buf, at, length, &packed_len);
+            add_packed(copy, slot, buf, at, length, packed_len);
         } else if (!zero) {
             add_stored(copy, slot, at, length);
         } else if (!copy->drop_zeros) {
             add_place(slot, CELL_PLACE_ZERO, at, length, 0);
         }
         at += length;
+    }
+}
+
+static void find_places(struct copy *copy, struct copy_slot *slot, guint8 *buf,
+                        const guint8 *differs)
+{
+    guint64 start = slot->job->start, end = start + slot->job->length;
+    guint64 unit = copy->shape->unit_bytes, from = start, to;
+    gsize packed_len = 0;
+
+    if (copy->shape->compresses && slot->job->length % copy->shape->unit_bytes != 0) {
+        /* The disk ends inside a unit: what is compressed is the whole of it. */
+        memset(buf + slot->job->length, 0,
+               copy->shape->unit_bytes - slot->job->length % copy->shape->unit_bytes);
+    }
+    for (; from < end; from = to) {
+        gboolean wanted = differs == NULL || differs[(from - start) / unit];
+
+        to = differs == NULL ? end : MIN(from + unit, end);
+        while (to < end && (gboolean)differs[(to - start) / unit] == wanted) {
+            to = MIN(to + unit, end);
+        }
+        if (wanted) {
+            add_run(copy, slot, buf, from, to, &packed_len);
+        }
     }
 }
 
@@ -168,11 +217,12 @@ static gboolean can_offload(const struct copy *copy, const struct job *job)
 void copy_fill(struct copy *copy, struct copy_slot *slot)
 {
     const struct job *job = slot->job;
+    g_autofree guint8 *differs = NULL;
 
     g_array_set_size(slot->places, 0);
     slot->buf = NULL;
     slot->failed = FALSE;
-    slot->offload = !job->zero && can_offload(copy, job);
+    slot->offload = !job->zero && job->others == NULL && can_offload(copy, job);
     if (job->zero || slot->offload) {
         add_place(slot, job->zero ? CELL_PLACE_ZERO : CELL_PLACE_DATA, job->start, job->length, 0);
         return;
@@ -182,5 +232,11 @@ void copy_fill(struct copy *copy, struct copy_slot *slot)
         slot->failed = TRUE;
         return;
     }
-    find_places(copy, slot, slot->buf);
+    if (job->others != NULL) {
+        differs = find_differing(copy, slot, slot->buf);
+        slot->failed = differs == NULL;
+    }
+    if (!slot->failed) {
+        find_places(copy, slot, slot->buf, differs);
+    }
 }

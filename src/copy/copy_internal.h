@@ -37,6 +37,7 @@ struct copy_slot {
 /* What a worker keeps from job to job. */
 struct copy_worker {
     struct reader *reader; /* with a buffer for each slot */
+    struct reader *other;  /* for what is compared */
     struct compressor *compressor;
     struct copy_slot slots[COPY_SLOTS];
 };
@@ -76,6 +77,9 @@ void copy_fail_write(struct copy *copy, const struct job *job, guint64 offset,
 
 /* A read that failed, likewise. */
 void copy_fail_read(struct copy *copy, const struct piece *piece, struct read_fault fault);
+
+/* A read of what the source is compared with. */
+void copy_fail_read_against(struct copy *copy, const struct piece *piece, struct read_fault fault);
 
 /* ---- copy_fill.c ---- */
 

@@ -33,6 +33,9 @@ void job_free(struct job *job)
         if (job->pieces != NULL) {
             g_array_unref(job->pieces);
         }
+        if (job->others != NULL) {
+            g_array_unref(job->others);
+        }
         g_free(job);
     }
 }
@@ -122,6 +125,26 @@ static struct job *job_new(guint64 start, gboolean zero)
     return job;
 }
 
+/* Finds what the job's pieces are compared with. */
+static gboolean fill_others(struct cutter *cutter, struct job *job, GError **error)
+{
+    if (cutter->rules.against == NULL) {
+        return TRUE;
+    }
+    job->others = g_array_new(FALSE, FALSE, sizeof(struct piece));
+    for (guint i = 0; i < job->pieces->len; i++) {
+        struct piece piece = g_array_index(job->pieces, struct piece, i);
+
+        if (piece.kind == PIECE_SKIP) {
+            g_array_append_val(job->others, piece);
+        } else if (!cutter->rules.against(cutter->rules.user, piece.start, piece.length,
+                                          job->others, error)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 /* Replaces SKIP pieces of the job by what the target holds there. */
 static gboolean fill_rests(struct cutter *cutter, struct job *job, GError **error)
 {
@@ -180,7 +203,7 @@ static int cut_data(struct cutter *cutter, struct job **out, GError **error)
         g_array_append_val(job->pieces, piece);
     }
     job->length = at - start;
-    if (got < 0 || !fill_rests(cutter, job, error)) {
+    if (got < 0 || !fill_others(cutter, job, error) || !fill_rests(cutter, job, error)) {
         job_free(job);
         return -1;
     }

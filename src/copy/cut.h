@@ -25,6 +25,11 @@ typedef gboolean (*piece_rest_fn)(void *user, guint64 start, guint64 length, GAr
 struct cut_rules {
     piece_next_fn next;
     piece_rest_fn rest; /* NULL: zeros */
+    /*
+     * Gives what is there without the copy, for pieces that are not SKIP, each asked for once and
+     * in order: units that hold the same are left out. NULL: nothing is compared.
+     */
+    piece_rest_fn against;
     void *user;
     guint64 unit_bytes;
     guint64 job_bytes;    /* a multiple of unit_bytes */
@@ -36,6 +41,7 @@ struct job {
     guint64 start, length; /* bytes; on units, but for the disk's end */
     gboolean zero;         /* all of it reads as zeros: nothing to read */
     GArray *pieces;        /* of struct piece; they cover the job exactly. NULL for zero */
+    GArray *others; /* the same for what they are compared with; SKIP: not compared; or NULL */
 };
 
 struct cutter;

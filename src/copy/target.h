@@ -50,7 +50,8 @@ struct target *target_new_raw(struct endpoint *endpoint, guint64 size_bytes, gbo
  *
  * in:      blobs: every endpoint that its plans may write to, copied; fresh: made by us and still
  *          empty; compressed: only compressed units will come, as far as they compress;
- *          reads_zero: whoever calls knows that what is left out reads as zeros
+ *          reads_zero: whoever calls knows that what is left out reads as zeros; keep_zeros: zeros
+ *          are recorded even where nothing else would show
  * returns: NULL with *error
  */
 struct target_writer_options {
@@ -60,6 +61,7 @@ struct target_writer_options {
     gboolean fresh;
     gboolean compressed;
     gboolean reads_zero;
+    gboolean keep_zeros;
     const struct apply_target *blobs;
     guint nr_blobs;
 };

@@ -46,6 +46,7 @@ struct target *target_new_image(struct image *image, const struct target_image_o
         .fresh = options->fresh,
         .compressed = options->compressed,
         .reads_zero = options->reads_zero,
+        .keep_zeros = options->keep_zeros,
         .blobs = blobs,
     };
 

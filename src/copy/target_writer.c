@@ -563,6 +563,7 @@ static gboolean open_writer(struct writer *writer, const struct target_writer_op
     request.node = options->node;
     request.fresh = options->fresh;
     request.compressed = options->compressed;
+    request.keep_zeros = options->keep_zeros;
     if (!call(writer, CELL_METHOD_WRITER_OPEN, &request.base, NULL,
               &abi__writer_open_reply__descriptor, &message, fault)) {
         return FALSE;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "compat/wording.h"
+#include "src/graph/chain.h"
 #include "src/graph/image.h"
 #include "src/graph/paths.h"
 
@@ -133,6 +134,23 @@ struct image *image_open_backing(struct image *image, const struct image_open_op
         graph_free(graph);
     }
     return backing;
+}
+
+struct image *image_open_endpoint(struct endpoint *endpoint, const char *display,
+                                  const char *format, const struct image_open_options *options,
+                                  GError **error)
+{
+    struct graph *graph = graph_new(error);
+    struct image *image;
+
+    if (graph == NULL) {
+        return NULL;
+    }
+    image = image_open_file(graph, endpoint, display, format, options, error);
+    if (image == NULL) {
+        graph_free(graph);
+    }
+    return image;
 }
 
 void image_free(struct image *image)

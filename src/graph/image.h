@@ -53,6 +53,11 @@ struct image *image_open_name(struct graph *graph, const struct name *name,
 struct image *image_open_named_by(struct graph *graph, struct image *parent,
                                   const struct image_open_options *options, GError **error);
 
+/* open.c: what an endpoint holds, at the top of a graph; the format NULL: probe. */
+struct image *image_open_file(struct graph *graph, struct endpoint *endpoint, const char *display,
+                              const char *format, const struct image_open_options *options,
+                              GError **error);
+
 /* The reference of that role, or NULL. */
 const struct wire_ref *image_ref(const struct image *image, Abi__Role role);
 

@@ -420,3 +420,19 @@ struct image *image_open_named_by(struct graph *graph, struct image *parent,
     layer.format = ref->format;
     return open_layer(&layer, NULL, error);
 }
+
+struct image *image_open_file(struct graph *graph, struct endpoint *endpoint, const char *display,
+                              const char *format, const struct image_open_options *options,
+                              GError **error)
+{
+    struct layer layer = {
+        .graph = graph,
+        .options = options,
+        .display = display,
+        .format = format,
+        .endpoint = endpoint,
+        .writable = options->read_write,
+    };
+
+    return open_layer(&layer, NULL, error);
+}

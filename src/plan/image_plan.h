@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From an opened image and a request to a plan carried out: started in the image's cell, applied to
+ * its file and flushed.
+ */
+#ifndef INSTAR_SRC_PLAN_IMAGE_PLAN_H
+#define INSTAR_SRC_PLAN_IMAGE_PLAN_H
+
+#include "guest/abi/plan.pb-c.h"
+#include "src/graph/graph.h"
+
+/*
+ * Starts a plan in the image's cell; nothing is changed yet.
+ *
+ * in:      request: of `method`, whose reply is a PlanReply
+ * returns: FALSE with what the cell refused (wire_error_code)
+ */
+gboolean image_plan_start(struct image *image, enum cell_method method,
+                          const ProtobufCMessage *request, GError **error);
+
+/*
+ * Starts a plan and carries it out, or explains it.
+ *
+ * in:      room_bytes: how far behind the ends of the image's files it may write
+ */
+gboolean image_plan_run(struct image *image, enum cell_method method,
+                        const ProtobufCMessage *request, uint64_t room_bytes, GError **error);
+
+#endif
