@@ -33,6 +33,8 @@ static verb_fn find_verb(enum verb verb)
         return cmd_bench;
     case VERB_CHECK:
         return cmd_check;
+    case VERB_COMMIT:
+        return cmd_commit;
     case VERB_COMPARE:
         return cmd_compare;
     case VERB_CONVERT:
@@ -47,6 +49,8 @@ static verb_fn find_verb(enum verb verb)
         return cmd_map;
     case VERB_MEASURE:
         return cmd_measure;
+    case VERB_REBASE:
+        return cmd_rebase;
     case VERB_RESIZE:
         return cmd_resize;
     case VERB_SNAPSHOT:

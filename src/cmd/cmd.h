@@ -10,6 +10,7 @@
 
 int cmd_bench(const struct invocation *inv);
 int cmd_check(const struct invocation *inv);
+int cmd_commit(const struct invocation *inv);
 int cmd_compare(const struct invocation *inv);
 int cmd_convert(const struct invocation *inv);
 int cmd_create(const struct invocation *inv);
@@ -17,6 +18,7 @@ int cmd_dd(const struct invocation *inv);
 int cmd_info(const struct invocation *inv);
 int cmd_map(const struct invocation *inv);
 int cmd_measure(const struct invocation *inv);
+int cmd_rebase(const struct invocation *inv);
 int cmd_resize(const struct invocation *inv);
 int cmd_snapshot(const struct invocation *inv);
 

@@ -3,7 +3,7 @@
 # The two diagnostics: what the cell did, and what would be written.
 . "$(dirname "$0")/../lib/libtest.sh"
 requires_stock
-plan 13
+plan 15
 
 mixed src.raw 2M
 "$stock" convert -O qcow2 src.raw a.qcow2
@@ -50,6 +50,13 @@ ok "and spares the one that is there"
 INSTAR_EXPLAIN=plan run convert -O qcow2 src.raw a.qcow2
 exits 0 && unchanged
 ok "convert spares an existing target"
+INSTAR_EXPLAIN=plan run rebase -b src.raw -F raw a.qcow2
+exits 0 && unchanged && says 'backing|header'
+ok "rebase leaves the overlay as it is"
+"$stock" create -q -f qcow2 -b src.raw -F raw top.qcow2
+INSTAR_EXPLAIN=plan run commit top.qcow2
+exits 0 && unchanged && [ ! -s "$scratch/stdout" ]
+ok "commit leaves the backing file as it is"
 INSTAR_EXPLAIN=plan run info a.qcow2
 exits 0 && printed plain && unchanged
 ok "what writes nothing is not concerned"

@@ -10,7 +10,6 @@ commands=(
     "amend -f qcow2 -o lazy_refcounts=on a.qcow2"
     "bench -c 10 a.qcow2"
     "bitmap --add a.qcow2 b0"
-    "commit top.qcow2"
     "convert --bitmaps -O qcow2 a.qcow2 o.qcow2"
     "convert --image-opts -O raw driver=qcow2,file.filename=a.qcow2 o.raw"
     "convert --target-image-opts -n a.qcow2 driver=raw,file.filename=there.raw"
@@ -19,7 +18,6 @@ commands=(
     "create -f qcow2 -o encrypt.format=luks,encrypt.key-secret=s --object secret,id=s,data=x o.qcow2 1M"
     "dd if=a.qcow2 of=o.raw"
     "info --image-opts driver=qcow2,file.filename=a.qcow2"
-    "rebase -u -b there.raw -F raw top.qcow2"
     "resize --shrink a.qcow2 512k"
 )
 plan $((2 * ${#commands[@]}))

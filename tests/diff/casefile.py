@@ -26,6 +26,7 @@ Keys of "@":
     sizes           sizes on disk are not compared in what the case prints,
                     because the images it prints about were written by itself
     map             the allocation of the written images is compared as well
+    polled          one value of progress may be told once or often
     loose           of standard error only the exit code counts; say why in a
                     comment beside it
     auto            ours chooses its kind of cell (the case is run by a user who

@@ -22,22 +22,25 @@ def readable(data):
 STEP = r"    \((\d+\.\d\d)/100%\)\r"
 
 
-def without_steps(text):
+def without_steps(text, polled=False):
     """Progress without the values between the first and the last, if they only
-    grow: which values are seen depends on the sizes and order of the copies."""
+    grow: which values are seen depends on the sizes and order of the copies.
+    Where stock polls, how often it tells one depends on time."""
 
     def shortened(found):
         values = re.findall(STEP, found.group())
         if [float(v) for v in values] != sorted(float(v) for v in values):
             return found.group()
         kept = [v for v in values if v in (values[0], values[-1])]
+        if polled:
+            kept = sorted(set(kept), key=float)
         return "".join("    (%s/100%%)\r" % v for v in kept)
 
     return re.sub("(?:%s)+" % STEP.replace("(\\d", "(?:\\d"), shortened, text)
 
 
 def normalised(text, folder, case):
-    text = without_steps(readable(text).replace(folder, "<dir>"))
+    text = without_steps(readable(text).replace(folder, "<dir>"), "polled" in case.keys)
     text = re.sub(r"(Run completed in) \d+\.\d{3} seconds", r"\1 <time> seconds", text)
     if "sizes" in case.keys:
         text = re.sub(r"(disk size|file length): .*", r"\1: <size>", text)

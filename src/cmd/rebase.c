@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `rebase`: another backing file under an overlay, which shows the same afterwards.
+ *
+ * First what the overlay would lose is copied into it, by the copy engine, which compares the old
+ * backing file with the new one; then a plan of the cell changes the header. Whatever stops it, the
+ * disk reads the same. With -u only the header is changed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "compat/driver.h"
+#include "compat/exit_status.h"
+#include "compat/progress.h"
+#include "compat/wording.h"
+#include "guest/abi/error.h"
+#include "guest/abi/error_plan.h"
+#include "guest/abi/info.pb-c.h"
+#include "src/cmd/cmd.h"
+#include "src/copy/copy.h"
+#include "src/copy/rebase_feed.h"
+#include "src/copy/target_image.h"
+#include "src/graph/paths.h"
+#include "src/plan/apply.h"
+#include "src/plan/image_plan.h"
+#include "src/wire/decode.h"
+
+#define REQUEST_BYTES (2u << 20)
+#define WORKERS_MAX   8u
+
+struct rebase {
+    const struct options *opt;
+    struct image *overlay;
+    struct image *backing; /* the new one; NULL: none, or -u */
+};
+
+static gboolean fail(GError *error)
+{
+    report_gerror(error);
+    g_error_free(error);
+    return FALSE;
+}
+
+/* ---- the header ---- */
+
+static const char *new_name(const struct rebase *rebase)
+{
+    const char *name = rebase->opt->backing_file;
+
+    return name != NULL && *name != '\0' ? name : NULL;
+}
+
+/* In stock's words, which differ with what was asked for. */
+static gboolean report_change(const struct rebase *rebase, const char *reason)
+{
+    const char *name = rebase->opt->backing_file;
+
+    report_error("Could not change the backing file to '%s': %s", name != NULL ? name : "(null)",
+                 reason);
+    progress_update(1, 1); /* stock tells the end of the copy first */
+    return FALSE;
+}
+
+static gboolean report_refusal(const struct rebase *rebase, GError *error)
+{
+    g_autoptr(GError) owned = error;
+
+    if (wire_error_code(error) == GUEST_ERR_NOT_SUPPORTED) {
+        return report_change(rebase, g_strerror(ENOTSUP));
+    }
+    return report_change(rebase, error->message);
+}
+
+static void fill_request(const struct rebase *rebase, Abi__BackingRequest *request)
+{
+    const char *name = new_name(rebase), *format = rebase->opt->backing_fmt;
+
+    request->node = image_node(rebase->overlay);
+    request->has_backing = name != NULL;
+    if (name != NULL) {
+        request->name.data = (uint8_t *)name;
+        request->name.len = strlen(name);
+        request->format.data = (uint8_t *)format;
+        request->format.len = strlen(format);
+    }
+}
+
+/* What can be known to fail in the end is not begun. */
+static gboolean check_header(const struct rebase *rebase)
+{
+    Abi__BackingRequest request = ABI__BACKING_REQUEST__INIT;
+    GError *error = NULL;
+
+    if (new_name(rebase) != NULL && rebase->opt->backing_fmt == NULL) {
+        return report_change(rebase, "backing format must be specified");
+    }
+    if (image_cell(rebase->overlay) == NULL) {
+        return report_change(rebase, g_strerror(ENOTSUP));
+    }
+    fill_request(rebase, &request);
+    request.check_only = TRUE;
+    return image_plan_start(rebase->overlay, CELL_METHOD_BACKING, &request.base, &error) ||
+           report_refusal(rebase, error);
+}
+
+static gboolean change_header(const struct rebase *rebase)
+{
+    Abi__BackingRequest request = ABI__BACKING_REQUEST__INIT;
+    GError *error = NULL;
+
+    fill_request(rebase, &request);
+    return image_plan_run(rebase->overlay, CELL_METHOD_BACKING, &request.base,
+                          image_cluster_size(rebase->overlay), &error) ||
+           report_refusal(rebase, error);
+}
+
+/* ---- the copy ---- */
+
+static void report_fault(const struct copy_fault *fault)
+{
+    int error_number = fault->error_number;
+
+    if (fault->stage == COPY_STATUS && error_number == 0 && fault->error != NULL) {
+        error_number = image_report_damage(fault->error);
+    }
+    if (error_number == 0) {
+        report_gerror(fault->error);
+    } else if (fault->stage == COPY_STATUS) {
+        report_error("error while reading image metadata: %s", g_strerror(error_number));
+    } else if (fault->stage == COPY_READ) {
+        report_error("error while reading from old backing file");
+    } else if (fault->stage == COPY_READ_AGAINST) {
+        report_error("error while reading from new backing file");
+    } else {
+        report_error("Error while writing to COW image: %s", g_strerror(error_number));
+    }
+}
+
+/* Which compression the overlay was made for. */
+static gboolean find_codec(struct image *overlay, enum cell_codec *out, GError **error)
+{
+    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
+    ProtobufCMessage *message;
+    struct image_info *info;
+    gboolean ok;
+
+    request.node = image_node(overlay);
+    if (!cell_call(image_cell(overlay), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
+                   &abi__info_reply__descriptor, &message, error)) {
+        return FALSE;
+    }
+    info = image_info_new();
+    ok = wire_decode_info((const Abi__InfoReply *)message, info, error);
+    protobuf_c_message_free_unpacked(message, NULL);
+    *out = CELL_CODEC_DEFLATE;
+    if (ok && info->specific.qcow2 != NULL &&
+        strcmp(info->specific.qcow2->compression_type, "zstd") == 0) {
+        *out = CELL_CODEC_ZSTD;
+    }
+    image_info_free(info);
+    return ok;
+}
+
+static gboolean fill_options(const struct rebase *rebase, const struct target *target,
+                             struct copy_options *out, GError **error)
+{
+    struct image *const tops[] = {rebase->overlay, rebase->backing};
+
+    *out = (struct copy_options){
+        .workers = pool_default_workers(WORKERS_MAX, 2 * COPY_WORKER_ADDRESSES),
+        .sparse_bytes = 1, /* zeros are recorded as such, whole units of them */
+        .refuse_data =
+            rebase->opt->compress && target_shape(target)->data != image_endpoint(rebase->overlay),
+        .chunk_bytes = REQUEST_BYTES,
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(tops); i++) {
+        for (struct image *layer = tops[i]; layer != NULL; layer = image_backing(layer)) {
+            out->source_unit = MAX(out->source_unit, image_cluster_size(layer));
+        }
+    }
+    return (!rebase->opt->compress || find_codec(rebase->overlay, &out->codec, error)) &&
+           cell_config_from_environment(&out->cell, error);
+}
+
+static gboolean run_copy(const struct rebase *rebase, struct rebase_feed *feed,
+                         struct target *target)
+{
+    struct copy_feed pieces = {.next = rebase_feed_next,
+                               .rest = rebase_feed_rest,
+                               .against = rebase_feed_against,
+                               .user = feed};
+    struct copy_options options;
+    struct copy_fault fault = {0};
+    GError *error = NULL;
+    gboolean ok = TRUE;
+
+    if (!fill_options(rebase, target, &options, &error)) {
+        return fail(error);
+    }
+    if (rebase->opt->progress) {
+        ok = copy_survey(&pieces, target, &options, &options.total_bytes, &fault);
+        rebase_feed_rewind(feed);
+    }
+    ok = ok && copy_run(&pieces, target, &options, &fault);
+    if (!ok) {
+        report_fault(&fault);
+        g_clear_error(&fault.error);
+    }
+    return ok;
+}
+
+static gboolean copy_lost(const struct rebase *rebase)
+{
+    struct target_image_options options = {.compressed = rebase->opt->compress, .keep_zeros = TRUE};
+    struct rebase_feed *feed;
+    GError *error = NULL;
+    struct target *target;
+    gboolean ok;
+
+    if (apply_explains()) {
+        fprintf(stderr, "plan: copy what differs\n");
+        return TRUE;
+    }
+    target = target_new_image(rebase->overlay, &options, &error);
+    if (target == NULL) {
+        return fail(error);
+    }
+    feed = rebase_feed_new(rebase->overlay, rebase->backing);
+    ok = run_copy(rebase, feed, target);
+    rebase_feed_free(feed);
+    target_free(target);
+    return ok;
+}
+
+/* ---- the new backing file ---- */
+
+/* A relative name is relative to the overlay. */
+static gboolean open_backing(struct rebase *rebase)
+{
+    const struct options *opt = rebase->opt;
+    const char *name = new_name(rebase);
+    g_autofree char *full = NULL;
+    struct image_open_options options = {
+        .format = opt->backing_fmt,
+        .force_share = opt->force_share,
+        .cache = opt->src_cache_mode,
+    };
+    GError *error = NULL;
+
+    if (name == NULL) {
+        return TRUE;
+    }
+    full = path_has_protocol(name)
+               ? g_strdup(name)
+               : path_combine(endpoint_path(image_endpoint(rebase->overlay)), name);
+    options.filename = full;
+    rebase->backing = image_open(&options, &error);
+    if (rebase->backing == NULL) {
+        report_gerror_prefixed(error, "Could not open new backing file '%s': ", name);
+        g_error_free(error);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* ---- the verb ---- */
+
+static gboolean check_options(const struct rebase *rebase)
+{
+    const struct options *opt = rebase->opt;
+    const struct driver *driver = driver_find(image_format(rebase->overlay));
+
+    if (opt->compress && (driver == NULL || !driver->can_compress)) {
+        report_error("Compression not supported for this file format");
+        return FALSE;
+    }
+    if (opt->backing_fmt != NULL && driver_find(opt->backing_fmt) == NULL) {
+        report_error("Invalid format name: '%s'", opt->backing_fmt);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean rebase_image(struct rebase *rebase)
+{
+    gboolean ok = check_options(rebase) && (rebase->opt->unsafe || open_backing(rebase)) &&
+                  check_header(rebase) && (rebase->opt->unsafe || copy_lost(rebase));
+
+    if (rebase->backing != NULL) {
+        image_free(rebase->backing);
+    }
+    if (!ok || !change_header(rebase)) {
+        return FALSE;
+    }
+    progress_update(1, 1);
+    return TRUE;
+}
+
+int cmd_rebase(const struct invocation *inv)
+{
+    const struct options *opt = &inv->opt;
+    struct image_open_options options = {
+        .filename = g_ptr_array_index(inv->operands, 0),
+        .image_opts = opt->image_opts,
+        .format = opt->format,
+        .read_write = TRUE,
+        .no_backing = opt->unsafe,
+        .cache = opt->cache_mode,
+    };
+    struct rebase rebase = {.opt = opt};
+    GError *error = NULL;
+    gboolean ok = FALSE;
+
+    progress_begin(opt->progress, PROGRESS_STEP_REBASE);
+    rebase.overlay = image_open(&options, &error);
+    if (rebase.overlay == NULL) {
+        wording_prefix_open(&error, options.filename);
+        fail(error);
+    } else {
+        ok = rebase_image(&rebase);
+        image_free(rebase.overlay);
+    }
+    progress_end();
+    return ok ? EXIT_STATUS_OK : EXIT_STATUS_ERROR;
+}
