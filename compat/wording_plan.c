@@ -66,6 +66,18 @@ static const struct wording_row rows[] = {
     {GUEST_ERR_PLAN_BACKING_RAW, "Invalid argument"},
     {GUEST_ERR_PLAN_BACKING_LONG, "Invalid argument"},
     {GUEST_ERR_PLAN_BACKING_FULL, "No space left in the file header"},
+    {GUEST_ERR_PLAN_BITMAP_NO_NAME, "Bitmap name cannot be empty"},
+    {GUEST_ERR_PLAN_BITMAP_GRANULARITY, "Granularity must be power of 2 and at least 512"},
+    {GUEST_ERR_PLAN_BITMAP_EXISTS, "Bitmap already exists: {span}"},
+    {GUEST_ERR_PLAN_BITMAP_NOT_FOUND, "Dirty bitmap '{span}' not found"},
+    {GUEST_ERR_PLAN_BITMAP_SIZES, "Bitmaps are of different sizes (destination size is {0}, source "
+                                  "size is {1}) and can't be merged"},
+    {GUEST_ERR_PLAN_BITMAP_V2, "Cannot store dirty bitmaps in qcow2 v2 files"},
+    {GUEST_ERR_PLAN_BITMAP_NAME_LONG, "Name length exceeds maximum (1023 characters)"},
+    {GUEST_ERR_PLAN_BITMAP_LARGE,
+     "Too much space will be occupied by the bitmap. Use larger granularity"},
+    {GUEST_ERR_PLAN_BITMAPS_MANY, "Maximum number of persistent bitmaps is already reached"},
+    {GUEST_ERR_PLAN_BITMAPS_FULL, "Not enough space in the bitmap directory"},
 
     {GUEST_ERR_PLAN_DIRTY, "The image was not closed properly: repair it before it is changed"},
     {GUEST_ERR_PLAN_CORRUPT,

@@ -204,6 +204,22 @@ def repair_plans(images):
     return made
 
 
+def bitmap(*actions):
+    """Input of fuzz_plan_bitmap.c, but for the image."""
+    return bytes([len(actions)]) + b"".join(bytes(action) for action in actions)
+
+
+def bitmap_plans(images):
+    add, remove, clear, disable, merge = 0, 1, 3, 5, 6
+    plans = {
+        "add": bitmap((add, 0, 0, 0)),
+        "merge": bitmap((add, 3, 0, 0x89), (merge, 3, 0, 0), (merge, 3, 0x10, 16)),
+        "remove": bitmap((remove, 0, 0, 0), (disable, 1, 0, 0)),
+        "clear": bitmap((clear, 0, 0, 0), (merge, 1, 0, 0)),
+    }
+    return {"%s-%s" % (name, image): plan + images[image] for name, plan in plans.items() for image in ("bitmaps", "snapshots")}
+
+
 def create(kind, size, version=3, cluster_bits=16, refcount_order=4, flags=0, preallocation=0, required=0, name=b""):
     return struct.pack("<BQBBBBBQ", kind, size, version, cluster_bits, refcount_order, flags, preallocation, required) + name
 
@@ -266,6 +282,8 @@ def stock(folder):
     for name in ("plain", "version-2", "refcount-1", "refcount-64", "snapshots", "compressed-zlib", "bitmaps"):
         for kind, content in repair_plans({name: images[name]}).items():
             write(folder, "plan_repair", kind, content)
+    for name, content in bitmap_plans(images).items():
+        write(folder, "plan_bitmap", name, content)
     for name, content in create_plans().items():
         write(folder, "plan_create", name, content)
     for name, content in vhd_images().items():
@@ -297,6 +315,8 @@ def hostile(folder):
             write(folder, "plan_write", "hostile-" + name, plan + content)
             write(folder, "plan_snapshot", "hostile-" + name, snapshot(0, b"new") + content)
             write(folder, "plan_repair", "hostile-" + name, b"\1" + content)
+            if "bitmap" in name:
+                write(folder, "plan_bitmap", "hostile-" + name, bitmap((0, 3, 0, 0), (6, 3, 0, 0)) + content)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ static verb_fn find_verb(enum verb verb)
     switch (verb) {
     case VERB_BENCH:
         return cmd_bench;
+    case VERB_BITMAP:
+        return cmd_bitmap;
     case VERB_CHECK:
         return cmd_check;
     case VERB_COMMIT:

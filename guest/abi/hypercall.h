@@ -148,6 +148,8 @@ enum cell_method {
     CELL_METHOD_SNAPSHOT = 17,      /* SnapshotRequest -> PlanReply */
     CELL_METHOD_BACKING = 24,       /* BackingRequest -> PlanReply */
     CELL_METHOD_EMPTY = 25,         /* EmptyRequest -> PlanReply */
+    CELL_METHOD_BITMAP = 28,        /* BitmapRequest -> BitmapReply */
+    CELL_METHOD_BITMAP_READ = 29,   /* BitmapReadRequest -> StatusReply, bytes in the data window */
 };
 
 /* One run of the flattened chain: what the guest sees at [start, start + length). */

@@ -38,6 +38,12 @@ struct finding_sink {
     void *user;
 };
 
+/* A change of bitmaps, with what its merges read. */
+struct bitmap_request {
+    const Abi__BitmapRequest *message;
+    struct source *blob; /* may be NULL; the plan's from now on */
+};
+
 struct format_driver {
     const char *name; /* qemu's name of the format */
 
@@ -117,6 +123,16 @@ struct format_driver {
 
     /* Plans that nothing is allocated any more (commit); NULL: GUEST_ERR_NOT_SUPPORTED. */
     enum guest_err (*empty)(struct node *node, struct plan **out, struct guest_err_detail *detail);
+    /*
+     * Plans changes of the dirty bitmaps; NULL: GUEST_ERR_NOT_SUPPORTED. See guest/plan/bitmap.h.
+     */
+    enum guest_err (*bitmap)(struct node *node, const struct bitmap_request *request,
+                             Abi__BitmapReply *reply, struct plan **out,
+                             struct guest_err_detail *detail);
+
+    /* Reads bits of a stored bitmap; NULL: GUEST_ERR_NOT_SUPPORTED. */
+    enum guest_err (*bitmap_read)(struct node *node, const Abi__BitmapReadRequest *request,
+                                  uint8_t *buf, struct guest_err_detail *detail);
 
     /* Gives back node->state; may be NULL. */
     void (*close)(struct node *node);

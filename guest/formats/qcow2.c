@@ -8,6 +8,7 @@
  */
 #include "guest/formats/qcow2.h"
 #include "guest/formats/qcow2_backing.h"
+#include "guest/formats/qcow2_bitmap_plan.h"
 #include "guest/formats/qcow2_create.h"
 #include "guest/formats/qcow2_empty.h"
 #include "guest/formats/qcow2_resize.h"
@@ -170,5 +171,7 @@ const struct format_driver format_qcow2 = {
     .snapshot = qcow2_snapshot_plan,
     .change_backing = qcow2_backing_plan,
     .empty = qcow2_empty_plan,
+    .bitmap = qcow2_bitmap_plan,
+    .bitmap_read = qcow2_bitmap_read,
     .close = qcow2_close,
 };

@@ -53,6 +53,7 @@ extern const struct method methods_open[];
 extern const struct method methods_plan[];
 extern const struct method methods_writer[];
 extern const struct method methods_codec[];
+extern const struct method methods_bitmap[];
 
 /*
  * Runs one call from packed request to packed reply.
@@ -68,5 +69,12 @@ bool session_call(struct session *session, uint32_t method, struct span request,
  * The node with that id, or NULL.
  */
 struct node *session_node(struct session *session, uint32_t id);
+
+/*
+ * Makes a plan the one that PLAN_NEXT drains. dispatch_plan.c.
+ *
+ * returns: the file size when it is done, bytes
+ */
+uint64_t session_start_plan(struct session *session, struct plan *plan);
 
 #endif

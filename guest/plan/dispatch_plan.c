@@ -14,12 +14,17 @@
 #include "guest/plan/snapshot.h"
 
 /* The session drains one plan at a time: a new one replaces what is left of the old. */
-static void start_plan(struct session *session, struct plan *plan, Abi__PlanReply *reply)
+uint64_t session_start_plan(struct session *session, struct plan *plan)
 {
     if (session->plan)
         session->plan->verbs->free(session->plan);
     session->plan = plan;
-    reply->file_size = plan->file_size;
+    return plan->file_size;
+}
+
+static void start_plan(struct session *session, struct plan *plan, Abi__PlanReply *reply)
+{
+    reply->file_size = session_start_plan(session, plan);
     reply->streamed = true;
 }
 

@@ -9,6 +9,7 @@
 #include "compat/argv.h"
 
 int cmd_bench(const struct invocation *inv);
+int cmd_bitmap(const struct invocation *inv);
 int cmd_check(const struct invocation *inv);
 int cmd_commit(const struct invocation *inv);
 int cmd_compare(const struct invocation *inv);

@@ -19,6 +19,7 @@
 #include "guest/abi/check.pb-c.h"
 #include "guest/formats/qcow2_writer.h"
 #include "guest/plan/backing.h"
+#include "guest/plan/bitmap.h"
 #include "guest/plan/chain_read.h"
 #include "guest/plan/create.h"
 #include "guest/plan/empty.h"
@@ -26,6 +27,7 @@
 #include "guest/plan/resize.h"
 #include "guest/plan/snapshot.h"
 #include "tests/crash/bench.h"
+#include "tests/crash/bitmaps.h"
 
 #define K      1024ull
 #define M      (K * K)
@@ -153,6 +155,47 @@ static void change_repair(struct bench *b, const struct crash_case *c, GArray *l
 static gboolean is_damaged(const struct crash_case *c)
 {
     return c->change == change_repair;
+}
+
+static ProtobufCBinaryData bytes_of(const char *text)
+{
+    return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)text};
+}
+
+/* The name says what is done: bitmap-add... adds b9 and merges b0 into it, and so on. */
+static void change_bitmap(struct bench *b, const struct crash_case *c, GArray *log)
+{
+    Abi__BitmapAction actions[2] = {ABI__BITMAP_ACTION__INIT, ABI__BITMAP_ACTION__INIT};
+    Abi__BitmapAction *pointers[2] = {&actions[0], &actions[1]};
+    Abi__BitmapRequest request = ABI__BITMAP_REQUEST__INIT;
+    Abi__BitmapReply reply = ABI__BITMAP_REPLY__INIT;
+    struct bitmap_request with_blob = {.message = &request};
+    struct guest_err_detail detail;
+    struct plan *plan = NULL;
+    gboolean adds = g_str_has_prefix(c->name, "bitmap-add");
+    request.action = pointers;
+    request.n_action = 1;
+    actions[0].name = actions[1].name = bytes_of(adds ? "b9" : "b0");
+    actions[1].verb = ABI__BITMAP_VERB__BITMAP_MERGE;
+    actions[1].source_name = bytes_of("b0");
+    if (adds) {
+        actions[0].verb = ABI__BITMAP_VERB__BITMAP_ADD;
+        actions[0].has_granularity = TRUE;
+        actions[0].granularity = 512;
+        request.n_action = strstr(c->name, "merge") ? 2 : 1;
+    } else if (g_str_has_prefix(c->name, "bitmap-remove")) {
+        actions[0].verb = ABI__BITMAP_VERB__BITMAP_REMOVE;
+    } else if (g_str_has_prefix(c->name, "bitmap-clear")) {
+        actions[0].verb = ABI__BITMAP_VERB__BITMAP_CLEAR;
+    } else if (g_str_has_prefix(c->name, "bitmap-disable")) {
+        actions[0].verb = ABI__BITMAP_VERB__BITMAP_DISABLE;
+    } else {
+        actions[0] = actions[1];
+        actions[0].source_name = bytes_of("b1");
+    }
+    g_assert_cmpint(plan_bitmap(b->node, &with_blob, &reply, &plan, &detail), ==, GUEST_OK);
+    g_assert_null(reply.failure);
+    log_plan(b, plan, log);
 }
 
 /* A copy into an existing image: data, zeros, gaps; reported in order, as a host does. */
@@ -332,6 +375,7 @@ struct trial {
     GArray *steps;
     GByteArray *backing, *new_backing;
     uint8_t *old_content, *new_content;
+    char *old_bitmaps, *new_bitmaps; /* NULL: not looked at */
     uint64_t old_len, new_len;
     unsigned judged, stock_every;
     char *where; /* of the state being judged, for messages */
@@ -419,6 +463,27 @@ static struct node *open_named(struct trial *t, const struct node *node)
     return open_bytes(bytes->data, bytes->len, 2, "raw", FALSE);
 }
 
+static char *bitmaps_now(struct trial *t)
+{
+    struct disk disk;
+    disk_new(&disk);
+    disk_load(&disk, &t->bench);
+    struct node *node = open_bytes(disk.file[0]->data, disk.file[0]->len, 0, "qcow2", FALSE);
+    g_assert_nonnull(node);
+    char *text = bitmaps_describe(node);
+    node_free(node);
+    disk_free(&disk);
+    return text;
+}
+
+/* All bitmaps are the old ones, or all are the new ones. */
+static void judge_bitmaps(struct trial *t, struct node *node)
+{
+    g_autofree char *now = t->old_bitmaps ? bitmaps_describe(node) : NULL;
+    if (now && strcmp(now, t->old_bitmaps) != 0 && strcmp(now, t->new_bitmaps) != 0)
+        fail_state(t, "has other bitmaps");
+}
+
 /* Every sector holds what it held before, or what it holds at the end. */
 static void judge_content(struct trial *t, const struct disk *disk)
 {
@@ -450,6 +515,7 @@ static void judge_content(struct trial *t, const struct disk *disk)
             break;
         }
     }
+    judge_bitmaps(t, node);
     node_free(node);
     node_free(data);
     node_free(base);
@@ -658,7 +724,11 @@ static void run_case(const struct crash_case *c, const char *image_format)
     bench_open_files(&t.bench); /* so that both exist */
     bench_close(&t.bench);
     disk_load(&start, &t.bench);
+    if (t.c->change == change_bitmap)
+        t.old_bitmaps = bitmaps_now(&t);
     change_image(&t);
+    if (t.old_bitmaps)
+        t.new_bitmaps = bitmaps_now(&t);
     bench_assert_sound(&t.bench, FALSE, t.c->name);
     t.new_content = content_now(&t, &t.new_len);
     if (!t.c->options)
@@ -675,6 +745,8 @@ static void run_case(const struct crash_case *c, const char *image_format)
     g_byte_array_unref(t.new_backing);
     g_free(t.old_content);
     g_free(t.new_content);
+    g_free(t.old_bitmaps);
+    g_free(t.new_bitmaps);
     g_free(t.where);
     bench_clear(&t.bench);
 }
@@ -698,6 +770,10 @@ static void run_case(const struct crash_case *c, const char *image_format)
 #define POKE(at, bytes)                                                                            \
     "printf '" bytes "' | dd of=image bs=1 seek=" #at " conv=notrunc status=none;"
 #define REPAIR change_repair, 0, 0
+
+#define BITS                                                                                       \
+    "qemu-img bitmap --add image b0; qemu-img bitmap --add -g 512 image b1;" FILL                  \
+    "qemu-img bitmap --add -g 4k image b2;"
 
 #define METADATA ABI__PREALLOCATION__PREALLOC_METADATA
 #define FULL     ABI__PREALLOCATION__PREALLOC_FULL
@@ -849,6 +925,24 @@ static const struct crash_case cases[] = {
     {"rebase-add", "cluster_size=4k", FILL, 512 * K, 0, change_rebase, 0, 0},
     {"rebase-add-v2", "cluster_size=4k,compat=0.10", FILL, 512 * K, 0, change_rebase, 0, 0},
     {"rebase-snapshot", "cluster_size=4k", FILL SNAP MORE, 512 * K, 512 * K, change_rebase, 0, 0},
+    {"bitmap-add", "cluster_size=64k", FILL, 512 * K, 0, change_bitmap, 0, 0},
+    {"bitmap-add-merge", "cluster_size=64k", BITS, 512 * K, 0, change_bitmap, 0, 0},
+    {"bitmap-add-merge-512", "cluster_size=512", BITS, 512 * K, 0, change_bitmap, 0, 0},
+    {"bitmap-add-merge-1k", "cluster_size=1k", BITS, 512 * K, 0, change_bitmap, 0, 0},
+    {"bitmap-add-merge-8k", "cluster_size=8k", BITS, 512 * K, 512 * K, change_bitmap, 0, 0},
+    {"bitmap-add-merge-refcount64", "cluster_size=512,refcount_bits=64", BITS, 512 * K, 0,
+     change_bitmap, 0, 0},
+    {"bitmap-merge", "cluster_size=64k", BITS, 512 * K, 0, change_bitmap, 0, 0},
+    {"bitmap-merge-512", "cluster_size=512", BITS, 512 * K, 0, change_bitmap, 0, 0},
+    {"bitmap-clear", "cluster_size=4k", BITS, 512 * K, 0, change_bitmap, 0, 0},
+    {"bitmap-disable", "cluster_size=64k", BITS, 512 * K, 0, change_bitmap, 0, 0},
+    {"bitmap-remove", "cluster_size=64k", BITS, 512 * K, 0, change_bitmap, 0, 0},
+    {"bitmap-remove-last", "cluster_size=64k", "qemu-img bitmap --add image b0;" FILL, 512 * K, 0,
+     change_bitmap, 0, 0},
+    {"bitmap-remove-last-backing", "cluster_size=64k", "qemu-img bitmap --add image b0;" FILL,
+     512 * K, 512 * K, change_bitmap, 0, 0},
+    {"bitmap-remove-512", "cluster_size=512", BITS, 512 * K, 0, change_bitmap, 0, 0},
+    {"bitmap-snapshot", "cluster_size=4k", BITS SNAP, 512 * K, 0, change_bitmap, 0, 0},
     {"write-refcount1", "cluster_size=4k,refcount_bits=1", FILL, 512 * K, 0, change_write, 0, 0},
 };
 

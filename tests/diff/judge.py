@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 
+import bitmaps
 from workdir import run
 
 # An image of ours may be this much longer than stock's.
@@ -41,6 +42,7 @@ def without_steps(text, polled=False):
 
 def normalised(text, folder, case):
     text = without_steps(readable(text).replace(folder, "<dir>"), "polled" in case.keys)
+    text = re.sub(r"#block\d+", "#block<n>", text)
     text = re.sub(r"(Run completed in) \d+\.\d{3} seconds", r"\1 <time> seconds", text)
     if "sizes" in case.keys:
         text = re.sub(r"(disk size|file length): .*", r"\1: <size>", text)
@@ -133,6 +135,7 @@ def written_image(case, tools, name, stock_dir, our_dir):
     for snapshot in facts.get("snapshots", []):
         found += _snapshot(tools, name, snapshot["name"], kind, stock_dir, our_dir, env)
     if kind == "qcow2":
+        found += _bitmaps(name, facts, *paths)
         checked = [run([tools.qemu_img, "check", "-U", p], stock_dir, env) for p in paths]
         if checked[1].code != 0 and checked[0].code != checked[1].code:
             found.append("stock check of our %s: %s%s" % (name, readable(checked[1].out), readable(checked[1].err)))
@@ -144,6 +147,18 @@ def written_image(case, tools, name, stock_dir, our_dir):
             "map " + name, _map(tools, stock_dir, name, env), _map(tools, our_dir, name, env)
         )
     return found
+
+
+def _bitmaps(name, facts, stock_path, our_path):
+    """Compares the bits of all bitmaps."""
+    if "bitmaps" not in facts.get("format-specific", {}).get("data", {}):
+        return []
+    stock, ours = bitmaps.read(stock_path), bitmaps.read(our_path)
+    found = []
+    for one, two in zip(stock, ours):
+        if one != two:
+            found.append("bitmap %r of %s: stock %r, ours %r" % (one[0], name, one[1:], two[1:]))
+    return found if len(stock) == len(ours) else ["number of bitmaps of %s" % name]
 
 
 def _snapshot(tools, name, snapshot, kind, stock_dir, our_dir, env):
