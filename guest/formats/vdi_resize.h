@@ -31,7 +31,8 @@ enum vdi_resize_stage {
     VDI_RESIZE_BLOCKS, /* moved blocks, copied */
     VDI_RESIZE_MOVED,  /* their entries */
     VDI_RESIZE_MAP,    /* new entries, or a new map */
-    VDI_RESIZE_SIZES,  /* header: the new disk, all blocks of the old one in use */
+    VDI_RESIZE_SIZES,  /* header: the new disk, the map and its blocks as they were */
+    VDI_RESIZE_CLEAR,  /* entries behind the disk's end */
     VDI_RESIZE_HEADER, /* header: all of it */
     VDI_RESIZE_CUT,    /* the file's size */
     VDI_RESIZE_DONE,

@@ -15,8 +15,8 @@ const enum vdi_resize_stage vdi_resize_growing[] = {
     VDI_RESIZE_MAP,   VDI_RESIZE_HEADER, VDI_RESIZE_DONE,
 };
 const enum vdi_resize_stage vdi_resize_shrinking[] = {
-    VDI_RESIZE_SIZES,  VDI_RESIZE_BLOCKS, VDI_RESIZE_MOVED,
-    VDI_RESIZE_HEADER, VDI_RESIZE_CUT,    VDI_RESIZE_DONE,
+    VDI_RESIZE_SIZES,  VDI_RESIZE_CLEAR, VDI_RESIZE_BLOCKS, VDI_RESIZE_MOVED,
+    VDI_RESIZE_HEADER, VDI_RESIZE_CUT,   VDI_RESIZE_DONE,
 };
 const enum vdi_resize_stage vdi_resize_nothing[] = {VDI_RESIZE_DONE};
 
@@ -49,6 +49,8 @@ static bool yield_header(struct vdi_resize *r, struct plan_sink *sink, enum vdi_
         return false;
     if (stage != VDI_RESIZE_HEADER)
         h.blocks_allocated = (uint32_t)max_u64(r->top, r->vdi->header.blocks_allocated);
+    if (stage == VDI_RESIZE_SIZES)
+        h.blocks_in_image = r->vdi->header.blocks_in_image;
     write_header(r, sink, &h);
     return true;
 }
@@ -209,6 +211,21 @@ static enum guest_err yield_map(struct vdi_resize *r, struct plan_sink *sink, bo
     return GUEST_OK;
 }
 
+static bool yield_clear(struct vdi_resize *r, struct plan_sink *sink)
+{
+    static const uint8_t unallocated[] = {0xff, 0xff, 0xff, 0xff};
+    uint32_t nr = r->vdi->header.blocks_in_image - r->after.blocks_in_image;
+
+    if (nr == 0)
+        return true;
+    if (!plan_room(sink, 1, 0))
+        return false;
+    plan_pattern(sink, r->blob, entry_offset(&r->after, r->after.blocks_in_image),
+                 (uint64_t)nr * VDI_ENTRY_BYTES, unallocated, sizeof(unallocated),
+                 CELL_NOTE_BLOCK_MAP);
+    return true;
+}
+
 /* ---- stages ---- */
 
 /* Blocks that are no longer in use, unless the map lies behind them. */
@@ -239,6 +256,9 @@ static enum guest_err yield(struct vdi_resize *r, struct plan_sink *sink, bool *
         return GUEST_OK;
     case VDI_RESIZE_MOVED:
         *out_done = yield_moved(r, sink);
+        return GUEST_OK;
+    case VDI_RESIZE_CLEAR:
+        *out_done = yield_clear(r, sink);
         return GUEST_OK;
     case VDI_RESIZE_CUT:
         *out_done = yield_cut(r, sink);

@@ -55,6 +55,11 @@ static void add(GArray *steps, const struct cell_op *op, const uint8_t *window)
     case CELL_OP_DISCARD:
         step.kind = STEP_ZERO;
         break;
+    case CELL_OP_COPY:
+        g_assert_cmpint(op->blob, ==, op->src_blob);
+        step.kind = STEP_COPY;
+        step.source = op->data;
+        break;
     case CELL_OP_TRUNCATE:
         step.kind = STEP_TRUNCATE;
         break;
@@ -107,6 +112,13 @@ static void zero_range(int fd, uint64_t offset, uint64_t len)
     }
 }
 
+static void copy_range(int fd, uint64_t from, uint64_t to, uint64_t len)
+{
+    g_autofree uint8_t *bytes = g_malloc0(len);
+    g_assert_cmpint(pread(fd, bytes, len, (off_t)from), >=, 0);
+    g_assert_cmpint(pwrite(fd, bytes, len, (off_t)to), ==, (gssize)len);
+}
+
 void step_apply(const struct step *step, const int *fds)
 {
     int fd = step->kind == STEP_BARRIER ? -1 : fds[step->blob];
@@ -117,6 +129,9 @@ void step_apply(const struct step *step, const int *fds)
         break;
     case STEP_ZERO:
         zero_range(fd, step->offset, step->length);
+        break;
+    case STEP_COPY:
+        copy_range(fd, step->source, step->offset, step->length);
         break;
     case STEP_TRUNCATE:
         g_assert_cmpint(ftruncate(fd, (off_t)step->offset), ==, 0);

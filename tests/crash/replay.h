@@ -17,6 +17,7 @@
 enum step_kind {
     STEP_WRITE,    /* bytes at offset */
     STEP_ZERO,     /* length bytes at offset read as zeros */
+    STEP_COPY,     /* length bytes at offset are what the same blob has at source */
     STEP_TRUNCATE, /* the blob is offset bytes long */
     STEP_BARRIER,
 };
@@ -26,6 +27,7 @@ struct step {
     uint32_t blob;
     uint64_t offset;
     uint64_t length;
+    uint64_t source;
     uint8_t *bytes; /* STEP_WRITE: length of them, owned */
     unsigned note;  /* enum cell_op_note */
 };

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "guest/abi/check.pb-c.h"
+#include "guest/abi/error_vdi.h"
 #include "guest/formats/qcow2_writer.h"
 #include "guest/plan/backing.h"
 #include "guest/plan/bitmap.h"
@@ -221,7 +222,7 @@ static void change_write(struct bench *b, const struct crash_case *c, GArray *lo
             continue;
         if (w->shape.linear) {
             out[nr] = run;
-            out[nr++].offset = run.start;
+            out[nr++].offset = w->shape.linear_offset + run.start;
         } else {
             g_assert_cmpint(w->verbs->place(w, &run, 1, out, 1024, &nr, &detail), ==, GUEST_OK);
         }
@@ -330,7 +331,10 @@ static void disk_step(struct disk *disk, const struct step *step, uint64_t from,
     }
     if (step->offset + to > file->len)
         disk_resize(file, step->offset + to);
-    if (step->kind == STEP_ZERO)
+    if (step->kind == STEP_COPY) {
+        g_assert_cmpint(step->source + to, <=, file->len);
+        memmove(file->data + step->offset + from, file->data + step->source + from, to - from);
+    } else if (step->kind == STEP_ZERO)
         memset(file->data + step->offset + from, 0, to - from);
     else
         memcpy(file->data + step->offset + from, step->bytes + from, to - from);
@@ -402,20 +406,28 @@ static void fail_state(const struct trial *t, const char *what)
     g_test_fail();
 }
 
+/* Blocks of a VDI image that count as used and are not: its way to have leaks. */
+static void forgive_unused_blocks(struct finding_sink *sink, const struct cell_finding *finding)
+{
+    if (finding->code == VDI_FOUND_ALLOCATED && finding->number[0] < finding->number[1])
+        (*(unsigned *)sink->user)++;
+}
+
 static void judge_check(struct trial *t, const struct disk *disk)
 {
     struct node *node =
         open_bytes(disk->file[0]->data, disk->file[0]->len, 0, t->bench.format, TRUE);
     Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
     Abi__CheckReply reply = ABI__CHECK_REPLY__INIT;
-    struct finding_sink sink = {.add = ignore_finding};
+    unsigned leaks = 0;
+    struct finding_sink sink = {.add = forgive_unused_blocks, .user = &leaks};
     struct guest_err_detail detail;
     if (node == NULL) {
         fail_state(t, "does not open for a check");
         return;
     }
     if (node->driver->check(node, &request, &sink, &reply, &detail) != GUEST_OK ||
-        reply.corruptions != 0 || reply.check_errors != 0)
+        reply.corruptions != leaks || reply.check_errors != 0)
         fail_state(t, "is corrupt");
     node_free(node);
 }
@@ -527,6 +539,9 @@ static void judge_stock(struct trial *t, const struct disk *disk)
     g_assert_true(g_file_set_contents(path, (char *)disk->file[0]->data, disk->file[0]->len, NULL));
     int status = bench_status(&t->bench, "qemu-img check -q %s -f %s state",
                               is_damaged(t->c) ? "-r all" : "", t->bench.format);
+    if (status == 2 && strcmp(t->bench.format, "vdi") == 0)
+        status = bench_status(&t->bench, "! qemu-img check -f vdi state 2>&1 | grep ERROR | "
+                                         "grep -v 'allocated blocks mismatch'");
     if (status == BENCH_NO_CHECK)
         status = bench_status(&t->bench, "qemu-img info -f %s state", t->bench.format);
     if (status != 0 && status != 3)
@@ -775,6 +790,11 @@ static void run_case(const struct crash_case *c, const char *image_format)
     "qemu-img bitmap --add image b0; qemu-img bitmap --add -g 512 image b1;" FILL                  \
     "qemu-img bitmap --add -g 4k image b2;"
 
+/* Blocks in an order that is not that of the disk. */
+#define FILL_VDI                                                                                   \
+    "qemu-io -f vdi -c 'write -q -P 5 5M 64k' -c 'write -q -P 4 4M 200k' -c 'write -q -P 1 0 "     \
+    "1500k' -c 'write -q -P 3 3M 10k' image;"
+
 #define METADATA ABI__PREALLOCATION__PREALLOC_METADATA
 #define FULL     ABI__PREALLOCATION__PREALLOC_FULL
 
@@ -951,6 +971,17 @@ static const struct format_case {
     const char *format;
     struct crash_case c;
 } format_cases[] = {
+    {"vdi", {"write-vdi", "static=off", FILL_VDI, 10 * M + 200 * K, 0, change_write, 0, 0}},
+    {"vdi", {"write-vdi-static", "static=on", FILL_VDI, 10 * M, 0, change_write, 0, 0}},
+    {"vdi", {"resize-vdi", "static=off", FILL_VDI, 5 * M + 200 * K, 0, change_resize, 9 * M, 0}},
+    {"vdi", {"resize-vdi-static", "static=on", FILL_VDI, 6 * M, 0, change_resize, 9 * M, 0}},
+    {"vdi", {"resize-vdi-full", "static=off", FILL_VDI, 6 * M, 0, change_resize, 8 * M, FULL}},
+    {"vdi",
+     {"resize-vdi-map-moves", "static=off", FILL_VDI, 128 * M, 0, change_resize, 131 * M, 0}},
+    {"vdi",
+     {"resize-vdi-map-moves-empty", "static=off", NULL, 127 * M, 0, change_resize, 131 * M, 0}},
+    {"vdi", {"shrink-vdi", "static=off", FILL_VDI, 6 * M, 0, change_resize, 2 * M + 512, 0}},
+    {"vdi", {"shrink-vdi-static", "static=on", FILL_VDI, 6 * M, 0, change_resize, 3 * M, 0}},
     {"vpc", {"write-vpc", "force_size=on", FILL_VPC, 4 * M, 0, change_write, 0, 0}},
     {"vpc",
      {"write-vpc-small-blocks", "force_size=on", SMALL_BLOCKS_VPC FILL_VPC, 4 * M, 0, change_write,
