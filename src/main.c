@@ -16,6 +16,7 @@
 #include "compat/wording_common.h"
 #include "compat/wording_plan.h"
 #include "compat/wording_qcow2.h"
+#include "compat/wording_readonly.h"
 #include "compat/wording_vdi.h"
 #include "compat/wording_vpc.h"
 #include "compat/wording_qed.h"
@@ -85,6 +86,7 @@ static gboolean set_up(GError **error)
     wording_register_plan();
     wording_register_qcow2();
     wording_register_vdi();
+    wording_register_readonly();
     wording_register_vpc();
     wording_register_qed();
     wording_register_vmdk();

@@ -33,11 +33,15 @@ enum guest_err {
     GUEST_ERR_INVALID = 13,        /* EINVAL without a sentence of its own */
     GUEST_ERR_FILE_TOO_LARGE = 14, /* EFBIG */
     GUEST_ERR_CHECKS_NOT_SUPPORTED = 15,
+    GUEST_ERR_READ_ONLY = 16, /* a format that is only read, opened for writing */
 
     /* first code of each format; a format's own list is in guest/abi/error_<format>.h */
     GUEST_ERR_QCOW2 = 256,
     GUEST_ERR_PLAN = 512,
     GUEST_ERR_VDI = 4096,
+    GUEST_ERR_BOCHS = 4352,
+    GUEST_ERR_CLOOP = 4608,
+    GUEST_ERR_DMG = 4864,
     GUEST_ERR_VPC = 5120,
     GUEST_ERR_VHDX = 5376,
     GUEST_ERR_QED = 768,

@@ -164,6 +164,7 @@ enum cell_extent_kind {
 enum cell_extent_flags {
     CELL_EXTENT_HAS_OFFSET = 1, /* offset is valid (also zero clusters that keep their cluster) */
     CELL_EXTENT_RECURSE = 2,    /* the host must refine by the blob's own holes (lseek) */
+    CELL_EXTENT_OPAQUE = 8,     /* the format does not tell: shown as data without a place */
     CELL_EXTENT_REJECTED = 4,   /* lies below a layer that does not accept it: reading fails */
 };
 
@@ -192,6 +193,7 @@ enum cell_codec {
     CELL_CODEC_BZ2 = 4,
     CELL_CODEC_LZFSE = 5,
     CELL_CODEC_ADC = 6,
+    CELL_CODEC_ZLIB_CHUNK = 8, /* as ZLIB (cloop, dmg); damage is an I/O error */
     CELL_CODEC_VMDK_GRAIN = 7, /* a grain's marker, then a zlib stream */
 };
 

@@ -36,6 +36,8 @@ static enum guest_err decode(struct decoder *decoder, enum cell_codec codec, str
         return inflate_raw(&decoder->inflate, in, out, out_len);
     case CELL_CODEC_ZLIB:
         return inflate_zlib(&decoder->inflate, in, out, out_len);
+    case CELL_CODEC_ZLIB_CHUNK:
+        return inflate_zlib_exactly(&decoder->inflate, in, out, out_len);
     case CELL_CODEC_VMDK_GRAIN:
         return inflate_grain(&decoder->inflate, in, out, out_len);
     case CELL_CODEC_ZSTD:

@@ -13,7 +13,7 @@
 #include "guest/lib/bytes.h"
 
 /* The largest unit any caller may ask for. */
-#define DECODE_UNIT_MAX (16u << 20)
+#define DECODE_UNIT_MAX (64u << 20)
 
 /* Decoder state, kept from unit to unit. */
 struct decoder;

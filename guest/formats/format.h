@@ -176,6 +176,8 @@ extern const unsigned nr_format_drivers;
 extern const struct format_driver format_raw;
 extern const struct format_driver format_qcow2;
 extern const struct format_driver format_vdi;
+extern const struct format_driver format_bochs;
+extern const struct format_driver format_cloop;
 extern const struct format_driver format_vpc;
 extern const struct format_driver format_qed;
 extern const struct format_driver format_vmdk;

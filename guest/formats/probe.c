@@ -53,32 +53,12 @@ static int probe_parallels(struct span head)
     return magic && le32_at(head, 16) == 2 ? SURE : 0;
 }
 
-static int probe_bochs(struct span head)
-{
-    uint32_t version = le32_at(head, 64);
-    return has_text(head, 0, "Bochs Virtual HD Image") && has_text(head, 32, "Redolog") &&
-                   has_text(head, 48, "Growing") && (version == 0x00010000 || version == 0x00020000)
-               ? SURE
-               : 0;
-}
-
-static int probe_cloop(struct span head)
-{
-    return has_text(head, 0,
-                    "#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 "
-                    "/dev/cloop $1\n")
-               ? 2
-               : 0;
-}
-
 /* No sign at the start of the file: the host says when the file's name asks for it. */
 static int probe_dmg(struct span head)
 {
     return 0;
 }
 
-static const struct format_driver format_bochs = {.name = "bochs", .probe = probe_bochs};
-static const struct format_driver format_cloop = {.name = "cloop", .probe = probe_cloop};
 static const struct format_driver format_dmg = {.name = "dmg", .probe = probe_dmg};
 static const struct format_driver format_luks = {.name = "luks", .probe = probe_luks};
 static const struct format_driver format_parallels = {.name = "parallels",

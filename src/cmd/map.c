@@ -46,7 +46,7 @@ static void to_entry(const struct extent *extent, struct map_entry *entry)
         .present = extent->present,
         .zero = extent->zero,
         .data = extent->data,
-        .compressed = extent->kind == CELL_EXTENT_COMPRESSED,
+        .compressed = extent->kind == CELL_EXTENT_COMPRESSED && !extent->opaque,
     };
     if (extent->has_offset && extent->kind != CELL_EXTENT_COMPRESSED &&
         extent->kind != CELL_EXTENT_ENCRYPTED) {

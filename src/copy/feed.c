@@ -69,7 +69,7 @@ void piece_from_extent(const struct extent *extent, guint64 start, struct piece 
         .length = extent->length,
         .offset = extent->offset,
         .endpoint = extent->endpoint,
-        .run_start = start,
+        .run_start = start - (extent->start - extent->run_start),
         .run_end = start + extent->length,
         .comp_len = extent->comp_len,
         .unit_len = extent->unit_len,

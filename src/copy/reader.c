@@ -24,7 +24,7 @@
 #define IN_BYTES       (1u << 20)
 #define BATCH_MAX      512u
 #define GAP_BYTES_MAX  4096u
-#define UNIT_BYTES_MAX (16u << 20)
+#define UNIT_BYTES_MAX (64u << 20)
 
 struct reader {
     size_t buffer_bytes;

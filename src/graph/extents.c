@@ -26,6 +26,9 @@ struct extents {
     GError *failed;                /* to be reported once the batch is used up */
 
     struct cell_extent record; /* the one being refined; length 0: none */
+
+    uint64_t opaque_start, opaque_end; /* the last opaque run, as far as it is known */
+    unsigned opaque_depth;
 };
 
 static unsigned count_layers(const struct image *image)
@@ -235,6 +238,10 @@ static gboolean fill(struct extents *it, struct extent *out, GError **error)
     out->data = record->kind >= CELL_EXTENT_DATA;
     out->rejected = (record->flags & CELL_EXTENT_REJECTED) != 0;
     out->has_offset = (record->flags & CELL_EXTENT_HAS_OFFSET) != 0;
+    if ((record->flags & CELL_EXTENT_OPAQUE) != 0) {
+        out->opaque = out->present = out->data = TRUE;
+        out->zero = out->has_offset = FALSE;
+    }
     if (out->has_offset || out->data) {
         out->offset = record->offset;
         out->endpoint =
@@ -248,6 +255,21 @@ static gboolean fill(struct extents *it, struct extent *out, GError **error)
         see_through_slices(out);
     }
     return TRUE;
+}
+
+/* What a format does not tell apart is one run: errors are reported in pieces of it. */
+static void find_run(struct extents *it, struct extent *extent)
+{
+    extent->run_start = extent->start;
+    if (!extent->opaque) {
+        return;
+    }
+    if (it->opaque_end != extent->start || it->opaque_depth != extent->depth) {
+        it->opaque_start = extent->start;
+        it->opaque_depth = extent->depth;
+    }
+    it->opaque_end = extent->start + extent->length;
+    extent->run_start = it->opaque_start;
 }
 
 static void advance(struct extents *it, uint64_t length)
@@ -271,6 +293,7 @@ int extents_next(struct extents *it, struct extent *out, GError **error)
     if (!fill(it, out, error)) {
         return -1;
     }
+    find_run(it, out);
     advance(it, out->length);
     return 1;
 }

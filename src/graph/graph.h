@@ -123,7 +123,9 @@ struct extent {
     gboolean present; /* allocated in some layer looked at */
     gboolean zero;
     gboolean data;
-    gboolean rejected; /* a layer above does not accept what is here: reading it fails */
+    gboolean opaque;    /* shown as data without a place, whatever it is */
+    uint64_t run_start; /* virtual offset: where what is shown as one run with it begins */
+    gboolean rejected;  /* a layer above does not accept what is here: reading it fails */
 };
 
 /*

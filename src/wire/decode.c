@@ -292,7 +292,8 @@ static const char *find_fault(const struct cell_extent *e, unsigned nr_layers,
     if (e->kind > CELL_EXTENT_ENCRYPTED) {
         return "kind of an extent";
     }
-    if ((e->flags & ~(CELL_EXTENT_HAS_OFFSET | CELL_EXTENT_RECURSE | CELL_EXTENT_REJECTED)) != 0) {
+    if ((e->flags & ~(CELL_EXTENT_HAS_OFFSET | CELL_EXTENT_RECURSE | CELL_EXTENT_REJECTED |
+                      CELL_EXTENT_OPAQUE)) != 0) {
         return "flags of an extent";
     }
     if (e->depth >= nr_layers) {
@@ -311,7 +312,7 @@ static const char *find_fault(const struct cell_extent *e, unsigned nr_layers,
         return "data without an offset";
     }
     if (e->kind == CELL_EXTENT_COMPRESSED) {
-        if (e->codec == CELL_CODEC_NONE || e->codec > CELL_CODEC_VMDK_GRAIN) {
+        if (e->codec == CELL_CODEC_NONE || e->codec > CELL_CODEC_ZLIB_CHUNK) {
             return "codec of an extent";
         }
         /* No bytes at all is what a unit past the end of the file has; it does not decode. */

@@ -112,3 +112,8 @@ descriptor() {
     shift 2
     printf '%b\n' "$@" >>"$descriptor_file"
 }
+
+# fabr NAME FILE [KEY=VALUE..]: one of the images of readonly_fab.py.
+fabr() {
+    python3 -B "$test_lib/readonly_fab.py" "$@"
+}
