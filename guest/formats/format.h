@@ -123,6 +123,7 @@ struct format_driver {
 
     /* Plans that nothing is allocated any more (commit); NULL: GUEST_ERR_NOT_SUPPORTED. */
     enum guest_err (*empty)(struct node *node, struct plan **out, struct guest_err_detail *detail);
+
     /*
      * Plans changes of the dirty bitmaps; NULL: GUEST_ERR_NOT_SUPPORTED. See guest/plan/bitmap.h.
      */
