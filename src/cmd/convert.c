@@ -77,24 +77,6 @@ static gboolean load_snapshot(const struct options *opt, GPtrArray *sources)
     return fail(error);
 }
 
-/* Bitmaps are checked for as far as stock does so before it makes the target. */
-static gboolean check_bitmaps(const struct options *opt, const GPtrArray *sources)
-{
-    if (!opt->bitmaps) {
-        return TRUE;
-    }
-    if (sources->len > 1) {
-        report_error("Copying bitmaps only possible with single source");
-        return FALSE;
-    }
-    if (strcmp(image_format(g_ptr_array_index(sources, 0)), "qcow2") != 0) {
-        report_error("Source lacks bitmap support");
-        return FALSE;
-    }
-    report_error("convert --bitmaps is not built yet");
-    return FALSE;
-}
-
 /* ---- copying ---- */
 
 static void report_fault(const struct copy_fault *fault)
@@ -198,6 +180,7 @@ static gboolean convert(const struct invocation *inv, GPtrArray *sources, int *e
     const struct options *opt = &inv->opt;
     struct convert_target target = {0};
     struct create_opts *opts = NULL;
+    g_autoptr(ImageBitmaps) bitmaps = NULL;
     GError *error = NULL;
     guint64 size;
     gboolean ok;
@@ -215,11 +198,13 @@ static gboolean convert(const struct invocation *inv, GPtrArray *sources, int *e
         *exit_status = EXIT_STATUS_OK;
         return FALSE;
     }
-    ok = check_bitmaps(opt, sources) && convert_open_target(inv, opts, size, &target);
+    ok = convert_find_bitmaps(opt, sources, &bitmaps) &&
+         convert_open_target(inv, opts, size, &target);
     if (ok && target.target == NULL) {
         fprintf(stderr, "plan: copy %" G_GUINT64_FORMAT " bytes\n", size);
     } else if (ok) {
-        ok = copy(opt, sources, &target);
+        ok = copy(opt, sources, &target) &&
+             (bitmaps == NULL || convert_copy_bitmaps(opt, bitmaps, &target));
         /* Stock fails without a word where there was nothing that could have failed with one. */
         ok = ok && !target.refuses_compression;
     }

@@ -8,6 +8,7 @@
 #include "compat/argv.h"
 #include "compat/create_opts.h"
 #include "src/copy/target.h"
+#include "src/graph/bitmaps.h"
 #include "src/graph/graph.h"
 
 /* The target of a convert, until convert_target_clear. */
@@ -39,5 +40,33 @@ gboolean convert_check_target(const struct invocation *inv, unsigned nr_sources,
  */
 gboolean convert_open_target(const struct invocation *inv, struct create_opts *opts,
                              uint64_t size_bytes, struct convert_target *out);
+
+/*
+ * Closes the target, and opens it as an image only: what the cell knew of it before it was written
+ * to does not count any more.
+ */
+gboolean convert_reopen_target(const struct options *opt, struct convert_target *target);
+
+/* ---- convert_bitmaps.c ---- */
+
+/*
+ * Finds the source's bitmaps, as far as stock looks at them before it makes the target.
+ *
+ * out:     *out: NULL without --bitmaps
+ * returns: FALSE, with the error reported
+ */
+gboolean convert_find_bitmaps(const struct options *opt, const GPtrArray *sources,
+                              struct image_bitmaps **out);
+
+/* Whether the target can hold bitmaps; FALSE, with the error reported. */
+gboolean convert_check_bitmaps_fit(const struct convert_target *target);
+
+/*
+ * Makes the bitmaps in the target, whose data has been written. Those before one that fails stay.
+ *
+ * returns: FALSE, with the error reported
+ */
+gboolean convert_copy_bitmaps(const struct options *opt, struct image_bitmaps *bitmaps,
+                              struct convert_target *target);
 
 #endif

@@ -154,6 +154,18 @@ static gboolean check_existing(const struct options *opt, uint64_t size_bytes,
     return TRUE;
 }
 
+gboolean convert_reopen_target(const struct options *opt, struct convert_target *target)
+{
+    struct cache_mode cache = CACHE_UNSAFE;
+
+    if (opt->cache != NULL) {
+        (void)cache_mode_parse(opt->cache, &cache); /* it was one when it was opened */
+    }
+    g_clear_pointer(&target->target, target_free);
+    g_clear_pointer(&target->image, image_free);
+    return open_image(opt, cache, target);
+}
+
 gboolean convert_open_target(const struct invocation *inv, struct create_opts *opts,
                              uint64_t size_bytes, struct convert_target *out)
 {
@@ -175,7 +187,8 @@ gboolean convert_open_target(const struct invocation *inv, struct create_opts *o
     if (opts != NULL && apply_explains()) {
         return TRUE;
     }
-    if (!open_image(opt, cache, out) || !check_existing(opt, size_bytes, out)) {
+    if (!open_image(opt, cache, out) || (opt->bitmaps && !convert_check_bitmaps_fit(out)) ||
+        !check_existing(opt, size_bytes, out)) {
         return FALSE;
     }
     return open_target(opt, out, &error) || fail(error);

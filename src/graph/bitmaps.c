@@ -58,6 +58,7 @@ static gboolean take_list(struct image_bitmaps *bitmaps, const Abi__InfoReply *r
     if (qcow2 == NULL) {
         return TRUE;
     }
+    bitmaps->supported = qcow2->version >= 3;
     if (qcow2->n_bitmap > WIRE_BITMAPS_MAX) {
         return wire_refuse(error, "number of bitmaps");
     }

@@ -22,6 +22,7 @@ struct image_bitmap {
 
 struct image_bitmaps {
     struct image *image; /* borrowed */
+    gboolean supported;  /* the format can store them */
     GPtrArray *list;     /* of struct image_bitmap *, in the image's order */
     uint64_t length;     /* of all bits together, bytes */
     GError *error;       /* what reading them failed with, if it did */

@@ -3,4 +3,5 @@
 # Differential: qemu-img bitmap, against stock. See run.py.
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 command -v python3 >/dev/null || { echo "1..0 # SKIP python3 is not installed"; exit 0; }
-exec python3 -B "$here/run.py" "$@" "$here/cases/bitmap.cases" "$here/cases/bitmap-refused.cases"
+exec python3 -B "$here/run.py" "$@" "$here/cases/bitmap.cases" "$here/cases/bitmap-refused.cases" \
+    "$here/cases/convert-bitmaps.cases"
