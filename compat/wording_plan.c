@@ -49,7 +49,6 @@ static const struct wording_row rows[] = {
     {GUEST_ERR_PLAN_SIZE_UNALIGNED, "The new size must be a multiple of 512"},
     {GUEST_ERR_PLAN_V2_SNAPSHOTS, "Can't resize a v2 image which has snapshots"},
     {GUEST_ERR_PLAN_L1_TOO_LARGE, "Failed to grow the L1 table: File too large"},
-    {GUEST_ERR_PLAN_SHRINK_UNBUILT, "Shrinking qcow2 images is not built yet"},
     {GUEST_ERR_PLAN_RESIZE_FORMAT, "Image format driver does not support resize"},
     {GUEST_ERR_PLAN_RESIZE_BITMAPS, "Resizing an image whose bitmaps must grow is not built yet"},
     {GUEST_ERR_PLAN_BITMAP_IN_USE, "Bitmap '{span}' is inconsistent and cannot be used\n"

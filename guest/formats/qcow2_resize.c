@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Deciding how a qcow2 image grows. Everything new lies behind the clusters in use, laid out as in
- * a new image (qcow2_bump): the L1 table if it has to move, the refcount table if it is too small,
- * then L2 tables and data.
+ * Deciding how a qcow2 image grows; how one shrinks is in qcow2_shrink.c. Everything new lies
+ * behind the clusters in use, laid out as in a new image (qcow2_bump): the L1 table if it has to
+ * move, the refcount table if it is too small, then L2 tables and data.
  *
- * Left out: shrinking, and bitmaps whose tables would need more entries.
+ * Left out: bitmaps whose tables would need another number of entries.
  * source: behaviour observed with stock 7.2; see tests/unit/test_plan_resize.c.
  */
 #include "guest/formats/qcow2_resize_plan.h"
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "guest/abi/error_plan.h"
+#include "guest/formats/qcow2_shrink.h"
 #include "guest/lib/arena.h"
 #include "guest/plan/chain_read.h"
 
@@ -52,8 +53,6 @@ static enum guest_err check(const struct resize_plan *p, struct guest_err_detail
         return err_plain(detail, GUEST_ERR_PLAN_SIZE_UNALIGNED);
     if (h->nb_snapshots && h->version < 3)
         return err_plain(detail, GUEST_ERR_PLAN_V2_SNAPSHOTS);
-    if (p->new_size < p->old_size)
-        return err_plain(detail, GUEST_ERR_PLAN_SHRINK_UNBUILT);
     if (p->new_size > INT64_MAX || p->new_size - 1 >= QCOW2_L1_BYTES_MAX / 8 << p->q->l1_shift)
         return err_plain(detail, GUEST_ERR_PLAN_L1_TOO_LARGE);
     if (h->incompatible_features & QCOW2_INCOMPAT_DIRTY)
@@ -358,9 +357,7 @@ static void size_l1(struct resize_plan *p)
 
 static enum guest_err prepare(struct resize_plan *p, struct guest_err_detail *detail)
 {
-    enum guest_err err = check(p, detail);
-    if (!err)
-        err = qcow2_alloc_init(&p->alloc, p->q, detail);
+    enum guest_err err = qcow2_alloc_init(&p->alloc, p->q, detail);
     if (!err)
         err = choose_fill(p, detail);
     if (err)
@@ -410,7 +407,13 @@ enum guest_err qcow2_resize_plan(struct node *node, const Abi__ResizeRequest *re
     if (p->q->header.autoclear_features & QCOW2_AUTOCLEAR_DATA_FILE_RAW &&
         p->preallocation == ABI__PREALLOCATION__PREALLOC_OFF)
         p->preallocation = ABI__PREALLOCATION__PREALLOC_METADATA;
-    enum guest_err err = prepare(p, detail);
+    enum guest_err err = check(p, detail);
+    if (!err && p->new_size < p->old_size) {
+        resize_verbs.free(&p->base);
+        return qcow2_shrink_plan(node, request->size, out, detail);
+    }
+    if (!err)
+        err = prepare(p, detail);
     if (err) {
         resize_verbs.free(&p->base);
         return err;

@@ -12,7 +12,7 @@
 /*
  * Plans a larger virtual size, with what preallocation asks for.
  *
- * returns: GUEST_OK; GUEST_ERR_PLAN_SIZE_UNALIGNED, _V2_SNAPSHOTS, _L1_TOO_LARGE, _SHRINK_UNBUILT,
+ * returns: GUEST_OK; GUEST_ERR_PLAN_SIZE_UNALIGNED, _V2_SNAPSHOTS, _L1_TOO_LARGE,
  *          _RESIZE_BITMAPS, _BITMAP_IN_USE, _RESIZE_OCCUPIED, _ZERO_V2, _DIRTY, _ENCRYPTED,
  *          _CORRUPT; GUEST_ERR_NO_MEMORY; GUEST_ERR_IO
  * bound:   time and memory in proportion to the L1 table and to the L2 tables and refcount blocks

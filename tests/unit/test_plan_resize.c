@@ -362,10 +362,6 @@ static const struct scenario scenarios[] = {
      .old_size = M,
      .new_size = 3 * K * T,
      .refused = GUEST_ERR_PLAN_L1_TOO_LARGE},
-    {.name = "refused/shrink",
-     .old_size = M,
-     .new_size = M / 2,
-     .refused = GUEST_ERR_PLAN_SHRINK_UNBUILT},
 };
 
 int main(int argc, char **argv)
