@@ -220,6 +220,22 @@ def bitmap_plans(images):
     return {"%s-%s" % (name, image): plan + images[image] for name, plan in plans.items() for image in ("bitmaps", "snapshots")}
 
 
+def overlay(flags, name_bytes, format_bytes):
+    """Input of fuzz_plan_overlay.c, but for the image."""
+    return struct.pack(">BHB", flags, name_bytes, format_bytes)
+
+
+def overlay_plans(images):
+    made = {}
+    for name in ("plain", "backing", "json-backing", "version-2", "data-file", "snapshots", "bitmaps", "cluster-4k"):
+        made["name-" + name] = overlay(0, 30, 4) + images[name]
+        made["empty-" + name] = overlay(1, 0, 0) + images[name]
+    for name in ("backing", "version-2"):
+        made["long-" + name] = overlay(0, 300, 15) + images[name]
+        made["none-" + name] = overlay(2, 0, 0) + images[name]
+    return made
+
+
 def create(kind, size, version=3, cluster_bits=16, refcount_order=4, flags=0, preallocation=0, required=0, name=b""):
     return struct.pack("<BQBBBBBQ", kind, size, version, cluster_bits, refcount_order, flags, preallocation, required) + name
 
@@ -277,6 +293,8 @@ def stock(folder):
             write(folder, "plan_write", "%s-%s" % (plan, name), rows + images[name])
     for name in ("version-2", "data-file", "backing", "compressed-zlib", "refcount-1"):
         write(folder, "plan_write", "copy-" + name, write_plans()["copy"] + images[name])
+    for name, content in overlay_plans(images).items():
+        write(folder, "plan_overlay", name, content)
     for name, content in snapshot_plans(images).items():
         write(folder, "plan_snapshot", name, content)
     for name in ("plain", "version-2", "refcount-1", "refcount-64", "snapshots", "compressed-zlib", "bitmaps"):
@@ -314,6 +332,7 @@ def hostile(folder):
             write(folder, "qcow2", "hostile-" + name, content)
             write(folder, "plan_write", "hostile-" + name, plan + content)
             write(folder, "plan_snapshot", "hostile-" + name, snapshot(0, b"new") + content)
+            write(folder, "plan_overlay", "hostile-" + name, overlay(len(name) % 3, 40, 5) + content)
             write(folder, "plan_repair", "hostile-" + name, b"\1" + content)
             if "bitmap" in name:
                 write(folder, "plan_bitmap", "hostile-" + name, bitmap((0, 3, 0, 0), (6, 3, 0, 0)) + content)

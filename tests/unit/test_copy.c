@@ -299,6 +299,110 @@ static void test_many(void)
     endpoint_unref(from);
 }
 
+/* Zeros in data are data when the source is to be trusted; what it says is zero is zeroed. */
+static void test_trust_source(void)
+{
+    struct endpoint *from = make_source(4 * MIB, 0, 2 * MIB);
+    struct endpoint *to = make_source(4 * MIB, 0, 0);
+    struct list list = {.fail_at = -1};
+    struct copy_options opt = options();
+    struct copy_fault fault;
+
+    opt.trust_source = TRUE;
+    add(&list, PIECE_DATA, 3 * MIB, from);
+    add(&list, PIECE_ZERO, MIB, NULL);
+    g_assert_true(run(&list, to, FALSE, &opt, &fault));
+    g_assert_cmpuint(endpoint_buffer_counts(to).writes, ==, 3);
+    g_assert_cmpuint(endpoint_buffer_counts(to).zeroes, ==, 1);
+    endpoint_unref(from);
+    endpoint_unref(to);
+}
+
+/* ---- what is there already ---- */
+
+/* A list, and the endpoint whose bytes at the same offsets the target shows without the copy. */
+struct compared {
+    struct list list;
+    struct endpoint *other;
+};
+
+static int compared_next(void *user, struct piece *out, GError **error)
+{
+    return list_next(&((struct compared *)user)->list, out, error);
+}
+
+static gboolean give_other(void *user, guint64 start, guint64 length, GArray *pieces,
+                           GError **error)
+{
+    struct piece piece = {.start = start,
+                          .length = length,
+                          .offset = start,
+                          .endpoint = ((struct compared *)user)->other,
+                          .run_start = start,
+                          .run_end = start + length,
+                          .kind = PIECE_DATA};
+
+    g_array_append_val(pieces, piece);
+    return TRUE;
+}
+
+static gboolean run_compared(struct compared *compared, struct endpoint *to,
+                             struct copy_fault *fault)
+{
+    struct copy_feed feed = {.next = compared_next, .against = give_other, .user = compared};
+    struct copy_options opt = options();
+    struct target *target = target_new_raw(to, endpoint_size(to), FALSE);
+    gboolean ok = copy_run(&feed, target, &opt, fault);
+
+    target_free(target);
+    return ok;
+}
+
+/* Only units that differ are written; zeros against data count as different, and skips do not. */
+static void test_against(void)
+{
+    struct endpoint *from = make_source(6 * MIB, 0, 0);
+    struct endpoint *to = endpoint_new_buffer(NULL, 6 * MIB);
+    struct compared compared = {.list = {.fail_at = -1}, .other = make_source(6 * MIB, 0, 0)};
+    static const guint8 byte = 0xff;
+    struct copy_fault fault;
+    guint8 got[3 * 512];
+
+    endpoint_pwrite(compared.other, MIB + 700, &byte, 1);
+    endpoint_pwrite(compared.other, 5 * MIB + 1, &byte, 1);
+    add(&compared.list, PIECE_DATA, 3 * MIB, from);
+    add(&compared.list, PIECE_ZERO, MIB, NULL);
+    add(&compared.list, PIECE_DATA, MIB, from);
+    add(&compared.list, PIECE_SKIP, MIB, NULL);
+    g_assert_true(run_compared(&compared, to, &fault));
+    g_assert_cmpuint(endpoint_buffer_counts(to).writes, ==, 1);
+    g_assert_cmpuint(endpoint_buffer_counts(to).zeroes, ==, 1);
+    endpoint_pread(to, MIB, got, sizeof(got));
+    for (guint i = 0; i < sizeof(got); i++) {
+        g_assert_true((got[i] != 0) == (i / 512 == 1));
+    }
+    endpoint_unref(compared.other);
+    endpoint_unref(from);
+    endpoint_unref(to);
+}
+
+static void test_against_error(void)
+{
+    struct endpoint *from = make_source(6 * MIB, 0, 0);
+    struct endpoint *to = endpoint_new_buffer(NULL, 6 * MIB);
+    struct compared compared = {.list = {.fail_at = -1}, .other = make_source(6 * MIB, 0, 0)};
+    struct copy_fault fault;
+
+    add(&compared.list, PIECE_DATA, 6 * MIB, from);
+    endpoint_buffer_fail(compared.other, FALSE, 3 * MIB, EIO);
+    g_assert_false(run_compared(&compared, to, &fault));
+    g_assert_cmpint(fault.stage, ==, COPY_READ_AGAINST);
+    g_assert_cmpint(fault.error_number, ==, EIO);
+    endpoint_unref(compared.other);
+    endpoint_unref(from);
+    endpoint_unref(to);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -312,5 +416,8 @@ int main(int argc, char **argv)
     g_test_add_func("/copy/status-error", test_status_error);
     g_test_add_func("/copy/salvage", test_salvage);
     g_test_add_func("/copy/many", test_many);
+    g_test_add_func("/copy/trust-source", test_trust_source);
+    g_test_add_func("/copy/against", test_against);
+    g_test_add_func("/copy/against-error", test_against_error);
     return g_test_run();
 }
