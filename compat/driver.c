@@ -43,7 +43,7 @@ static const struct driver drivers[] = {
      .amend = qcow2_amend_options,
      .can_compress = TRUE,
      .built = TRUE},
-    {.name = "qed", .create = qed_create_options},
+    {.name = "qed", .create = qed_create_options, .built = TRUE},
     {.name = "quorum"},
     {.name = "raw", .create = size_create_options, .built = TRUE},
     {.name = "rbd", .create = size_create_options, .is_protocol = TRUE},

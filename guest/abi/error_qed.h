@@ -19,6 +19,18 @@ enum qed_err {
     QED_ERR_HEADER_LARGE,   /* 4 GiB and more */
     QED_ERR_BACKING_OFFSET, /* the name lies outside the header */
     QED_ERR_BACKING_NAME,   /* too long */
+
+    /* create */
+    QED_ERR_CREATE_CLUSTER_SIZE = GUEST_ERR_QED + 32,
+    QED_ERR_CREATE_TABLE_SIZE,
+    QED_ERR_CREATE_TABLE_SIZE_INTEGER, /* a size, but no plain number */
+    QED_ERR_CREATE_IMAGE_SIZE,         /* n0: the largest one, bytes */
+    QED_ERR_CREATE_BACKING_NAME,       /* does not fit the header */
+
+    /* resize */
+    QED_ERR_RESIZE_BACKING = GUEST_ERR_QED + 48, /* a longer backing file would show */
+    QED_ERR_RESIZE_PREALLOC,                     /* text: the mode */
+    QED_ERR_RESIZE_SIZE,
 };
 
 #endif

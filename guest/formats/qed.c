@@ -183,5 +183,8 @@ const struct format_driver format_qed = {
     .map = qed_map,
     .info = qed_info,
     .check = qed_check,
+    .create = qed_create,
+    .writer_open = qed_writer_open,
+    .resize = qed_resize,
     .close = qed_close,
 };

@@ -85,4 +85,23 @@ enum guest_err qed_check(struct node *node, const Abi__CheckRequest *request,
                          struct finding_sink *findings, Abi__CheckReply *reply,
                          struct guest_err_detail *detail);
 
+/* qed_create.c */
+enum guest_err qed_create(const Abi__CreateRequest *request, struct plan **out,
+                          struct guest_err_detail *detail);
+
+/* qed_writer.c */
+enum guest_err qed_writer_open(struct node *node, const struct image_writer_options *options,
+                               struct image_writer **out, struct guest_err_detail *detail);
+
+/*
+ * Whether an image may be changed: one that was not closed must have sound tables.
+ *
+ * returns: GUEST_ERR_PLAN_DIRTY; what reading the tables gives
+ */
+enum guest_err qed_check_writable(struct qed *q, struct guest_err_detail *detail);
+
+/* qed_resize.c */
+enum guest_err qed_resize(struct node *node, const Abi__ResizeRequest *request, struct plan **out,
+                          struct guest_err_detail *detail);
+
 #endif

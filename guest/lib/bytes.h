@@ -112,6 +112,11 @@ static inline void store_be64(uint8_t *p, uint64_t v)
     memcpy(p, &v, sizeof(v));
 }
 
+static inline void store_le16(uint8_t *p, uint16_t v)
+{
+    memcpy(p, &v, sizeof(v));
+}
+
 static inline void store_le32(uint8_t *p, uint32_t v)
 {
     memcpy(p, &v, sizeof(v));
