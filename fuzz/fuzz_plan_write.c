@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What plans changes of a hostile qcow2 image: the writer of a copy, and resize. An image may be
+ * What plans changes of a hostile image: the writer of a copy, and resize. The image says which
+ * format it is; it may be
  * refused; what is planned must be well-formed and come to its end. Input:
  *
  *   u8            number of steps, at most STEPS_MAX
@@ -182,7 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     struct fuzz_session s;
     fuzz_session_start(&s, image.data, image.len);
-    struct target target = {.node = fuzz_open(&s, "qcow2", true, false)};
+    struct target target = {.node = fuzz_open(&s, "", true, false)};
     for (unsigned i = 0; target.node && i < nr_steps && !s.session.plan; i++)
         one_step(&s, &target, &steps[i]);
     fuzz_session_end(&s);

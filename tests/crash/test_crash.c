@@ -108,6 +108,7 @@ static void change_resize(struct bench *b, const struct crash_case *c, GArray *l
     struct plan *plan = NULL;
     request.size = c->new_size;
     request.preallocation = c->preallocation;
+    request.shrink = true;
     g_assert_cmpint(plan_resize(b->node, &request, &plan, &detail), ==, GUEST_OK);
     log_plan(b, plan, log);
 }
@@ -776,6 +777,11 @@ static void run_case(const struct crash_case *c, const char *image_format)
 
 #define FILL_VPC "qemu-io -f vpc -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
 
+#define QED_SMALL "cluster_size=4k,table_size=2"
+#define FILL_QED                                                                                   \
+    "qemu-io -f qed -c 'write -q -P 1 0 100k' -c 'write -q -z 128k 64k' "                          \
+    "-c 'write -q -P 2 300k 50k' image;"
+
 /* Blocks of 64 KiB in an image of 4 MiB: the entries, the size, the header's checksum. */
 #define SMALL_BLOCKS_VPC                                                                           \
     "printf '\\000\\000\\000\\100\\000\\001\\000\\000\\377\\377\\364\\126' | "                     \
@@ -1005,6 +1011,12 @@ static const struct format_case {
       0, 0}},
     {"vpc",
      {"write-vpc-fixed", "subformat=fixed,force_size=on", FILL_VPC, M, 0, change_write, 0, 0}},
+    {"qed", {"write-qed", QED_SMALL, FILL_QED, 5 * M, 0, change_write, 0, 0}},
+    {"qed", {"write-qed-backing", QED_SMALL, FILL_QED, M, M, change_write, 0, 0}},
+    {"qed", {"write-qed-64k", "table_size=2", FILL_QED, M, 0, change_write, 0, 0}},
+    {"qed", {"resize-qed", QED_SMALL, FILL_QED, 510 * K, 0, change_resize, 5 * M, 0}},
+    {"qed", {"shrink-qed", QED_SMALL, FILL_QED, 5 * M, 0, change_resize, 150 * K, 0}},
+    {"qed", {"shrink-qed-backing", QED_SMALL, FILL_QED, 5 * M, M, change_resize, 310 * K, 0}},
 };
 
 static void test_case(gconstpointer row)
