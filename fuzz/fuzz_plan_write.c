@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What plans changes of a hostile image: the writer of a copy, and resize. The image says which
- * format it is; it may be
- * refused; what is planned must be well-formed and come to its end. Input:
+ * format it is; it may be refused; what is planned must be well-formed and come to its end. Input:
  *
  *   u8            number of steps, at most STEPS_MAX
  *   each step     u8 which, u8 flags, u16 cluster, u16 clusters, u64 size

@@ -163,6 +163,7 @@ def steps(*rows):
 def write_plans():
     return {
         "grow": steps((RESIZE, 0, 0, 0, 1 << 20)),
+        "shrink": steps((RESIZE, 4, 0, 0, 20 << 10)),
         "grow-far": steps((RESIZE, 0, 0, 0, 1 << 34)),
         "grow-metadata": steps((RESIZE, 1, 0, 0, 300 << 10)),
         "copy": steps((WRITER, 0, 0, 0, 0), (PLACE, DATA, 0, 20, 0), (PLACE, ZERO, 30, 5, 0), (PLACE, DATA, 17, 9, 0),
@@ -284,6 +285,8 @@ def stock(folder):
         images = stock_images(scratch)
         for name, content in qed_images(scratch).items():
             write(folder, "qed", name, content)
+            for plan in ("copy", "grow", "unfinished", "shrink"):
+                write(folder, "plan_write", "%s-qed-%s" % (plan, name), write_plans()[plan] + content)
         for name, content in vmdk_images(scratch).items():
             write(folder, "vmdk", name, content)
     for name, content in images.items():

@@ -149,6 +149,8 @@ static enum guest_err qed_open(struct node *node, const Abi__OpenRequest *reques
         return err;
     node->virtual_size = q->header.image_size;
     node->cluster_size = q->header.cluster_size;
+    /* Stock says nothing about it to who only reads. */
+    node->dirty = request->read_write && (q->header.features & QED_F_NEED_CHECK);
     return GUEST_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "guest/formats/qed_check.h"
 
 #include "guest/lib/arena.h"
+#include "guest/plan/op_list.h"
 
 #define WORK_MIN (1ull << 29)
 
@@ -140,22 +141,72 @@ void qed_walk_clear(struct qed_walk *w)
     cluster_set_clear(&w->used);
 }
 
+/* An entry that names no cluster of the file names none from now on. */
+static enum guest_err clear_entry(struct qed_walk *w, uint64_t offset, bool in_l1,
+                                  struct guest_err_detail *detail)
+{
+    static const uint8_t none[QED_ENTRY_BYTES];
+
+    return op_list_write(w->user, offset, none, sizeof(none),
+                         in_l1 ? CELL_NOTE_L1_TABLE : CELL_NOTE_L2_TABLE, detail);
+}
+
+/* The header of an image whose tables are sound, and of one that was opened for writing at all. */
+static enum guest_err close_header(const struct qed *q, bool sound, struct op_list *list,
+                                   struct guest_err_detail *detail)
+{
+    uint64_t features = q->header.features & ~(sound ? QED_F_NEED_CHECK : 0);
+    uint8_t bytes[3 * sizeof(uint64_t)];
+    enum guest_err err = GUEST_OK;
+
+    if (features == q->header.features && q->header.autoclear_features == 0)
+        return GUEST_OK;
+    if (!op_list_empty(list))
+        err = op_list_simple(list, CELL_OP_BARRIER, 0, 0, CELL_NOTE_NONE, detail);
+    store_le64(&bytes[0], features);
+    store_le64(&bytes[8], q->header.compat_features);
+    store_le64(&bytes[16], 0);
+    return err ? err
+               : op_list_write(list, QED_AT_FEATURES, bytes, sizeof(bytes), CELL_NOTE_HEADER,
+                               detail);
+}
+
+/* What is wrong with entries is repaired; clusters that are shared or leaked stay as they are. */
+static enum guest_err repair(struct node *node, struct qed_walk *walk,
+                             struct guest_err_detail *detail)
+{
+    struct op_list *list = op_list_new(walk->q->source->blob);
+    enum guest_err err;
+
+    if (!list)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    walk->bad = clear_entry;
+    walk->user = list;
+    err = qed_walk_run(walk, detail);
+    if (!err)
+        err = close_header(walk->q, walk->shared == 0, list, detail);
+    if (err || op_list_empty(list))
+        op_list_plan(list)->verbs->free(op_list_plan(list));
+    else
+        node->repair = op_list_plan(list);
+    return err;
+}
+
 enum guest_err qed_check(struct node *node, const Abi__CheckRequest *request,
                          struct finding_sink *findings, Abi__CheckReply *reply,
                          struct guest_err_detail *detail)
 {
     struct qed *q = qed_of(node);
     struct qed_walk walk = {.q = q};
-    enum guest_err err = qed_walk_run(&walk, detail);
+    bool fix = request->fix_leaks || request->fix_errors;
+    enum guest_err err = fix ? repair(node, &walk, detail) : qed_walk_run(&walk, detail);
 
     reply->total_clusters = div_round_up_u64(q->header.image_size, q->header.cluster_size);
     reply->allocated_clusters = walk.allocated;
     reply->fragmented_clusters = walk.fragmented;
-    reply->corruptions = walk.invalid + walk.shared;
+    reply->corruptions = walk.shared + (fix ? 0 : walk.invalid);
+    reply->corruptions_fixed = fix ? walk.invalid : 0;
     reply->leaks = walk.leaks;
     qed_walk_clear(&walk);
-    if (!err && (request->fix_leaks || request->fix_errors) &&
-        (reply->corruptions || (q->header.features & QED_F_NEED_CHECK)))
-        err = err_plain(detail, GUEST_ERR_NOT_SUPPORTED);
     return err;
 }

@@ -782,6 +782,12 @@ static void run_case(const struct crash_case *c, const char *image_format)
     "qemu-io -f qed -c 'write -q -P 1 0 100k' -c 'write -q -z 128k 64k' "                          \
     "-c 'write -q -P 2 300k 50k' image;"
 
+/* Not closed; entries behind the end of the disk lie, of L1 and of the table behind 25 clusters. */
+#define HURT_QED                                                                                   \
+    "printf '\\002' | dd of=image bs=1 seek=16 conv=notrunc status=none;"                          \
+    "printf 'lies' | dd of=image bs=1 seek=4136 conv=notrunc status=none;"                         \
+    "printf 'lies' | dd of=image bs=1 seek=117088 conv=notrunc status=none;"
+
 /* Blocks of 64 KiB in an image of 4 MiB: the entries, the size, the header's checksum. */
 #define SMALL_BLOCKS_VPC                                                                           \
     "printf '\\000\\000\\000\\100\\000\\001\\000\\000\\377\\377\\364\\126' | "                     \
@@ -1015,6 +1021,7 @@ static const struct format_case {
     {"qed", {"write-qed-backing", QED_SMALL, FILL_QED, M, M, change_write, 0, 0}},
     {"qed", {"write-qed-64k", "table_size=2", FILL_QED, M, 0, change_write, 0, 0}},
     {"qed", {"resize-qed", QED_SMALL, FILL_QED, 510 * K, 0, change_resize, 5 * M, 0}},
+    {"qed", {"repair-qed", QED_SMALL, FILL_QED HURT_QED, M, 0, change_repair, 0, 0}},
     {"qed", {"shrink-qed", QED_SMALL, FILL_QED, 5 * M, 0, change_resize, 150 * K, 0}},
     {"qed", {"shrink-qed-backing", QED_SMALL, FILL_QED, 5 * M, M, change_resize, 310 * K, 0}},
 };
