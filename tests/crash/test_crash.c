@@ -440,7 +440,7 @@ static void judge_repair(struct trial *t, const struct disk *disk)
     struct node *node;
     disk_new(&mended);
     disk_copy(&mended, disk);
-    node = open_bytes(disk->file[0]->data, disk->file[0]->len, 0, "qcow2", TRUE);
+    node = open_bytes(disk->file[0]->data, disk->file[0]->len, 0, t->bench.format, TRUE);
     if (node == NULL) {
         fail_state(t, "does not open for a repair");
     } else {
