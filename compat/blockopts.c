@@ -294,12 +294,18 @@ static struct value *entry_value(const struct entry *entry)
     }
 }
 
+/* Keys of a driver, not of a node below it: their dots part nothing. */
+static gboolean is_flat(const char *key)
+{
+    return g_str_has_prefix(key, "encrypt.");
+}
+
 /* Walks "a.b.c" down to the object that holds "c", making objects on the way. */
 static void set_nested(struct value *object, const char *key, struct value *item)
 {
     const char *dot;
 
-    while ((dot = strchr(key, '.')) != NULL) {
+    while ((dot = strchr(key, '.')) != NULL && !is_flat(key)) {
         g_autofree char *head = g_strndup(key, (gsize)(dot - key));
         struct value *inner = value_member(object, head);
 

@@ -29,7 +29,7 @@ static const struct driver drivers[] = {
     {.name = "https", .is_protocol = TRUE},
     {.name = "iscsi", .create = existing_create_options, .is_protocol = TRUE},
     {.name = "iser", .create = existing_create_options, .is_protocol = TRUE},
-    {.name = "luks", .create = luks_create_options, .amend = luks_amend_options},
+    {.name = "luks", .create = luks_create_options, .amend = luks_amend_options, .built = TRUE},
     {.name = "nbd", .create = existing_create_options, .is_protocol = TRUE},
     {.name = "nfs", .create = size_create_options, .is_protocol = TRUE},
     {.name = "null-aio", .is_protocol = TRUE},

@@ -2,8 +2,10 @@
 /*
  * Secrets: the set of them, and making one from its properties.
  *
- * A secret that is encrypted itself stays so here; what its key and its length must be is checked.
+ * A secret that is encrypted itself is decrypted with the one that it names.
  */
+#include <nettle/aes.h>
+#include <nettle/cbc.h>
 #include <string.h>
 
 #include "compat/secret_private.h"
@@ -166,6 +168,30 @@ static gboolean check_key(struct secret *secret, const struct secret_set *set,
     return TRUE;
 }
 
+/* Undoes AES-256-CBC and the padding: as many bytes as their value says, 1 to 16. */
+static gboolean decrypt(struct secret *secret, const struct secret *key, GError **error)
+{
+    struct CBC_CTX(struct aes256_ctx, AES_BLOCK_SIZE) cipher;
+    gsize len = g_bytes_get_size(secret->data);
+    guint8 *plain = g_malloc(len + 1);
+    guint padding;
+
+    aes256_set_decrypt_key(&cipher.ctx, g_bytes_get_data(key->data, NULL));
+    CBC_SET_IV(&cipher, g_bytes_get_data(secret->iv, NULL));
+    CBC_DECRYPT(&cipher, aes256_decrypt, len, plain, g_bytes_get_data(secret->data, NULL));
+    explicit_bzero(&cipher, sizeof(cipher));
+    padding = len > 0 ? plain[len - 1] : 0;
+    if (padding > BLOCK_BYTES || padding > len) {
+        explicit_bzero(plain, len);
+        g_free(plain);
+        return wording_fail(error, "Incorrect number of padding bytes (%u) found on decrypted data",
+                            padding);
+    }
+    g_bytes_unref(secret->data);
+    secret->data = g_bytes_new_take(plain, len - padding);
+    return TRUE;
+}
+
 static gboolean load_secret(struct secret *secret, const struct secret_set *set,
                             const struct secret_request *request, GError **error)
 {
@@ -187,7 +213,8 @@ static gboolean load_secret(struct secret *secret, const struct secret_set *set,
         return wording_fail(error, "Length %" G_GSIZE_FORMAT " must be a multiple of block size %d",
                             g_bytes_get_size(secret->data), BLOCK_BYTES);
     }
-    return TRUE;
+    return secret->keyid == NULL ||
+           decrypt(secret, secret_set_find(set, secret->keyid, NULL), error);
 }
 
 gboolean secret_set_add_request(struct secret_set *set, const struct secret_request *request,

@@ -3,8 +3,7 @@
  * `--object secret,...`: named pieces of secret data.
  *
  * The whole object syntax is understood (TYPE,key=value, qom-type=TYPE, JSON) and checked in
- * stock's order. Types other than `secret` are refused by name. A secret that is itself encrypted
- * (keyid, iv) is decoded and kept; decrypting it is for who has the ciphers.
+ * stock's order. Types other than `secret` are refused by name.
  */
 #ifndef COMPAT_SECRET_H
 #define COMPAT_SECRET_H
@@ -13,10 +12,10 @@
 
 struct secret {
     char *id;
-    GBytes *data;    /* after base64 where format=base64; still encrypted where keyid is set */
+    GBytes *data;    /* plain: after base64 where format=base64, decrypted where keyid is set */
     char *keyid;     /* NULL: not encrypted */
     GBytes *iv;      /* 16 bytes with keyid, else NULL */
-    gboolean base64; /* format=base64: with keyid, data is the decoded ciphertext */
+    gboolean base64; /* format=base64 */
 };
 
 struct secret_set;

@@ -69,7 +69,6 @@ static const struct wording_row rows[] = {
      "Encryption header offset '{0}' is not a multiple of cluster size '{1}'"},
     {QCOW2_ERR_CRYPTO_MISSING, "CRYPTO header extension is missing"},
     {QCOW2_ERR_CRYPTO_OUTSIDE, "Request for data outside of extension header"},
-    {QCOW2_ERR_CRYPTO_NOT_LUKS, "Volume is not in LUKS format"},
     {QCOW2_ERR_EXT_BITMAPS_LENGTH, "bitmaps_ext: Invalid extension length"},
     {QCOW2_ERR_EXT_BITMAPS_RESERVED, "bitmaps_ext: Reserved field is not zero"},
     {QCOW2_ERR_EXT_BITMAPS_MANY,
@@ -102,7 +101,6 @@ static const struct wording_row rows[] = {
      "persistent bitmap support; so now they must all be considered inconsistent\n" RUN_CHECK},
 
     {QCOW2_ERR_NO_DATA_FILE, "'data-file' is required for this image"},
-    {QCOW2_ERR_NO_KEY, "Parameter 'encrypt.key-secret' is required for cipher"},
     {QCOW2_ERR_ENCRYPTED, "Reading encrypted qcow2 images is not supported yet"},
 
     {QCOW2_EVENT_L2_OFFSET, CORRUPT("L2 table offset {0#x} unaligned (L1 index: {1#x})")},

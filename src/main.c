@@ -14,6 +14,7 @@
 #include "compat/profile.h"
 #include "compat/wording.h"
 #include "compat/wording_common.h"
+#include "compat/wording_luks.h"
 #include "compat/wording_plan.h"
 #include "compat/wording_qcow2.h"
 #include "compat/wording_readonly.h"
@@ -23,6 +24,7 @@
 #include "compat/wording_vmdk.h"
 #include "src/cmd/cmd.h"
 #include "src/config.h"
+#include "src/graph/keys.h"
 #include "src/sandbox/sandbox.h"
 
 typedef int (*verb_fn)(const struct invocation *inv);
@@ -83,6 +85,7 @@ static gboolean set_up(GError **error)
     const char *trace;
 
     wording_register_common();
+    wording_register_luks();
     wording_register_plan();
     wording_register_qcow2();
     wording_register_vdi();
@@ -120,6 +123,7 @@ int main(int argc, char **argv)
     if (!argv_parse(argc, argv, &inv, &status)) {
         return status;
     }
+    keys_use(inv.secrets);
     run = find_verb(inv.verb);
     if (run == NULL) {
         report_error("The '%s' command is not built yet in instar", verb_name(inv.verb));

@@ -48,6 +48,7 @@ enum guest_err {
     GUEST_ERR_QCOW = 1024,
     GUEST_ERR_PARALLELS = 1280,
     GUEST_ERR_VMDK = 2048,
+    GUEST_ERR_LUKS = 6144,
     GUEST_ERR_LAST = 65535,
 };
 

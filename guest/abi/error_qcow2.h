@@ -51,7 +51,6 @@ enum qcow2_err {
     QCOW2_ERR_EXT_CRYPTO_ALIGN, /* n0: offset, n1: cluster size */
     QCOW2_ERR_CRYPTO_MISSING,   /* LUKS without the extension */
     QCOW2_ERR_CRYPTO_OUTSIDE,   /* its header is outside of the file */
-    QCOW2_ERR_CRYPTO_NOT_LUKS,  /* there is something else in its place */
     QCOW2_ERR_EXT_BITMAPS_LENGTH,
     QCOW2_ERR_EXT_BITMAPS_RESERVED,
     QCOW2_ERR_EXT_BITMAPS_MANY, /* n0: how many */
@@ -81,7 +80,6 @@ enum qcow2_err {
 
     /* reading data: refused */
     QCOW2_ERR_NO_DATA_FILE = GUEST_ERR_QCOW2 + 80, /* the external data file was not given */
-    QCOW2_ERR_NO_KEY,                              /* encrypted, and no key was given */
     QCOW2_ERR_ENCRYPTED,                           /* decryption is not built yet */
 
     /* reading data: corruption events, see qcow2_err_is_event */

@@ -150,6 +150,7 @@ enum cell_method {
     CELL_METHOD_EMPTY = 25,         /* EmptyRequest -> PlanReply */
     CELL_METHOD_BITMAP = 28,        /* BitmapRequest -> BitmapReply */
     CELL_METHOD_BITMAP_READ = 29,   /* BitmapReadRequest -> StatusReply, bytes in the data window */
+    CELL_METHOD_CIPHER_LOAD = 40,   /* CipherLoadRequest -> StatusReply */
 };
 
 /* One run of the flattened chain: what the guest sees at [start, start + length). */
@@ -158,7 +159,7 @@ enum cell_extent_kind {
     CELL_EXTENT_ZERO = 1,       /* an image says explicitly that it reads as zeros */
     CELL_EXTENT_DATA = 2,       /* bytes at blob:offset */
     CELL_EXTENT_COMPRESSED = 3, /* unit of unit_len bytes, compressed at blob:offset */
-    CELL_EXTENT_ENCRYPTED = 4,  /* bytes at blob:offset, to be decrypted */
+    CELL_EXTENT_ENCRYPTED = 4,  /* bytes at blob:offset, encrypted as the layer's cipher says */
 };
 
 enum cell_extent_flags {
@@ -195,18 +196,24 @@ enum cell_codec {
     CELL_CODEC_ADC = 6,
     CELL_CODEC_ZLIB_CHUNK = 8, /* as ZLIB (cloop, dmg); damage is an I/O error */
     CELL_CODEC_VMDK_GRAIN = 7, /* a grain's marker, then a zlib stream */
+    CELL_CODEC_CIPHER = 64,    /* whole sectors, decrypted in place: never that of an extent */
 };
+
+#define CELL_CIPHERS_MAX 256u
 
 /* One unit to decode, both ends in the data window. */
 struct cell_decode {
-    uint64_t src;     /* IN  window offset in bytes */
-    uint64_t dst;     /* IN  window offset in bytes */
-    uint32_t src_len; /* IN  upper bound: the stream may end earlier */
-    uint32_t dst_len; /* IN  exactly this many bytes must come out */
-    uint32_t codec;   /* IN  */
-    uint32_t error;   /* OUT enum guest_err */
+    uint64_t src;       /* IN  window offset in bytes */
+    uint64_t dst;       /* IN  window offset in bytes; CIPHER: the same as src */
+    uint32_t src_len;   /* IN  upper bound: the stream may end earlier */
+    uint32_t dst_len;   /* IN  exactly this many bytes must come out */
+    uint32_t codec;     /* IN  */
+    uint32_t error;     /* OUT enum guest_err */
+    uint64_t iv_offset; /* IN  CIPHER: what the first sector's IV counts from, bytes */
+    uint32_t cipher;    /* IN  CIPHER: number given with CIPHER_LOAD */
+    uint32_t reserved;
 };
-_Static_assert(sizeof(struct cell_decode) == 32, "cell_decode");
+_Static_assert(sizeof(struct cell_decode) == 48, "cell_decode");
 
 /* One step of a patch plan. Ops between two BARRIERs form a stage. */
 enum cell_op_kind {

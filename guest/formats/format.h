@@ -8,6 +8,7 @@
 #ifndef INSTAR_GUEST_FORMATS_FORMAT_H
 #define INSTAR_GUEST_FORMATS_FORMAT_H
 
+#include "crypto/sector_cipher.h"
 #include "guest/abi/hypercall.h"
 #include "guest/io/source.h"
 #include "guest/abi/check.pb-c.h"
@@ -163,7 +164,10 @@ struct node {
     uint32_t event_code; /* what MAP is to announce without failing; GUEST_OK: nothing */
     struct guest_err_detail event;
     struct plan *repair; /* what the last check wants written, for PLAN_NEXT; NULL: nothing */
-    void *state;         /* the driver's */
+    const struct crypto_spec *cipher; /* encrypted and unlocked: the driver's; else NULL */
+    bool cipher_by_place;             /* the IV counts from the start of the blob */
+    uint64_t payload_bytes;           /* of the blob before what is encrypted, luks */
+    void *state;                      /* the driver's */
 };
 
 /*
@@ -175,6 +179,7 @@ extern const unsigned nr_format_drivers;
 #define FORMAT_PROBE_BYTES 2048u
 
 extern const struct format_driver format_raw;
+extern const struct format_driver format_luks;
 extern const struct format_driver format_qcow2;
 extern const struct format_driver format_vdi;
 extern const struct format_driver format_bochs;

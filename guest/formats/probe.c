@@ -39,14 +39,6 @@ static int probe_vhdx(struct span head)
     return has_text(head, 0, "vhdxfile") ? SURE : 0;
 }
 
-static int probe_luks(struct span head)
-{
-    struct span at;
-    return has_text(head, 0, "LUKS\xba\xbe") && span_sub(head, 6, 2, &at) && load_be16(at.data) == 1
-               ? SURE
-               : 0;
-}
-
 static int probe_parallels(struct span head)
 {
     bool magic = has_text(head, 0, "WithoutFreeSpace") || has_text(head, 0, "WithouFreSpacExt");
@@ -60,7 +52,6 @@ static int probe_dmg(struct span head)
 }
 
 static const struct format_driver format_dmg = {.name = "dmg", .probe = probe_dmg};
-static const struct format_driver format_luks = {.name = "luks", .probe = probe_luks};
 static const struct format_driver format_parallels = {.name = "parallels",
                                                       .probe = probe_parallels};
 static const struct format_driver format_qcow = {.name = "qcow", .probe = probe_qcow};

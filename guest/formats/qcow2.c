@@ -3,8 +3,7 @@
  * The qcow2 driver: opening an image and the table of its verbs.
  *
  * Reading only; writing is in qcow2_writer*.c, qcow2_create*.c and qcow2_resize*.c. Encrypted
- * images open, so that `info` can show them, but there is no decryption yet: without
- * no_io they are refused as stock refuses them without a key.
+ * images need a key unless no data will be looked at (qcow2_crypt.c).
  */
 #include "guest/formats/qcow2.h"
 #include "guest/formats/qcow2_backing.h"
@@ -70,31 +69,6 @@ static enum guest_err add_data_file(struct node *node, struct qcow2 *q,
     return is_raw ? qcow2_error(detail, QCOW2_ERR_RAW_WITHOUT_DATA_FILE) : GUEST_OK;
 }
 
-/* The header that LUKS needs is there; what it says matters only to who decrypts. */
-static enum guest_err check_encryption(const struct qcow2 *q, struct guest_err_detail *detail)
-{
-    static const uint8_t luks_magic[] = {'L', 'U', 'K', 'S', 0xba, 0xbe};
-    uint8_t magic[sizeof(luks_magic)];
-    enum guest_err err;
-
-    if (q->header.crypt_method > QCOW2_CRYPT_LUKS)
-        return qcow2_error_numbers(detail, QCOW2_ERR_CRYPT_METHOD,
-                                   (uint64_t)(int64_t)(int32_t)q->header.crypt_method, 0, 0);
-    if (q->header.crypt_method != QCOW2_CRYPT_LUKS)
-        return GUEST_OK;
-    if (!q->ext.has_crypto)
-        return qcow2_error(detail, QCOW2_ERR_CRYPTO_MISSING);
-    if (!range_inside_u64(q->ext.crypto_offset, q->ext.crypto_length, q->source->size_bytes) ||
-        q->ext.crypto_length < sizeof(magic))
-        return qcow2_error(detail, QCOW2_ERR_CRYPTO_OUTSIDE);
-    err = qcow2_read(q, q->ext.crypto_offset, sizeof(magic), magic, detail);
-    if (err)
-        return err;
-    return memcmp(magic, luks_magic, sizeof(magic)) == 0
-               ? GUEST_OK
-               : qcow2_error(detail, QCOW2_ERR_CRYPTO_NOT_LUKS);
-}
-
 static void qcow2_close(struct node *node)
 {
     struct qcow2 *q = qcow2_of(node);
@@ -107,6 +81,7 @@ static void qcow2_close(struct node *node)
     qcow2_free_bitmaps(q);
     free((void *)q->ext.backing_format.data);
     free((void *)q->ext.data_file.data);
+    qcow2_close_crypt(q);
     free(q);
     node->state = NULL;
 }
@@ -126,16 +101,16 @@ static enum guest_err qcow2_open(struct node *node, const Abi__OpenRequest *requ
         err = qcow2_read_l1(q, q->header.l1_table_offset, q->l1_size, &q->l1, detail);
         qcow2_l2_window_reset(&q->window, q->l1, q->l1_size);
     }
-    if (!err && q->header.crypt_method > QCOW2_CRYPT_LUKS)
-        err = check_encryption(q, detail);
+    if (!err)
+        err = qcow2_check_encrypt_format(q, request, detail);
     if (!err)
         err = qcow2_read_extensions(q, detail);
     if (!err)
-        err = check_encryption(q, detail);
+        err = qcow2_open_luks(node, request, detail);
     if (!err)
         err = add_data_file(node, q, request, detail);
-    if (!err && q->header.crypt_method && !request->no_io)
-        err = qcow2_error(detail, QCOW2_ERR_NO_KEY);
+    if (!err)
+        err = qcow2_open_aes(node, request, detail);
     if (!err)
         err = add_backing(node, q, detail);
     if (!err)

@@ -93,6 +93,8 @@ struct qcow2_l2_window {
     uint32_t read_ahead; /* tables to load next time; grows while access is sequential */
 };
 
+struct luks_header;
+
 struct qcow2 {
     struct source *source;
     struct qcow2_header header;
@@ -112,6 +114,9 @@ struct qcow2 {
 
     uint64_t *l1;     /* the L1 table in force, decoded */
     uint64_t l1_size; /* entries */
+
+    struct luks_header *luks; /* crypt_method LUKS */
+    struct crypto_spec aes;   /* crypt_method AES, with a key */
 
     struct qcow2_snapshot *snapshots;
     uint32_t nr_snapshots;
@@ -215,6 +220,23 @@ enum guest_err qcow2_read_extensions(struct qcow2 *q, struct guest_err_detail *d
  */
 enum guest_err qcow2_name_features(struct qcow2 *q, uint64_t unknown,
                                    struct guest_err_detail *detail);
+
+/* qcow2_crypt.c */
+
+/* Compares the encryption with what the user says it is. */
+enum guest_err qcow2_check_encrypt_format(const struct qcow2 *q, const Abi__OpenRequest *request,
+                                          struct guest_err_detail *detail);
+
+/*
+ * Reads the LUKS header of an image that has one, and unlocks it unless no data will be looked at.
+ */
+enum guest_err qcow2_open_luks(struct node *node, const Abi__OpenRequest *request,
+                               struct guest_err_detail *detail);
+
+/* Takes the key of an image with the old encryption. */
+enum guest_err qcow2_open_aes(struct node *node, const Abi__OpenRequest *request,
+                              struct guest_err_detail *detail);
+void qcow2_close_crypt(struct qcow2 *q);
 
 /* qcow2_l2.c */
 

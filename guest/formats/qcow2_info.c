@@ -2,6 +2,7 @@
 /*
  * What `info` and `snapshot -l` show of a qcow2 image, as a message.
  */
+#include "guest/formats/luks.h"
 #include "guest/formats/message.h"
 #include "guest/formats/qcow2.h"
 #include "guest/lib/arena.h"
@@ -95,6 +96,8 @@ enum guest_err qcow2_info(struct node *node, Abi__InfoReply *reply, struct guest
     reply->has_backing_format = q->ext.has_backing_format;
     if (!fill_words(q, out) || !message_set_bytes(&reply->backing_format, q->ext.backing_format))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
-    err = fill_bitmaps(q, out, detail);
+    err = q->luks ? luks_fill_info(q->luks, false, reply, detail) : GUEST_OK;
+    if (!err)
+        err = fill_bitmaps(q, out, detail);
     return err ? err : fill_snapshots(q, reply, detail);
 }

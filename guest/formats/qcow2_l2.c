@@ -322,7 +322,7 @@ enum guest_err qcow2_map(struct node *node, uint64_t start, uint64_t length,
     struct span table;
     enum guest_err err;
 
-    if (q->header.crypt_method)
+    if (q->header.crypt_method && !node->cipher)
         return qcow2_error(detail, QCOW2_ERR_ENCRYPTED);
     if (q->has_data_file && !node->data_file)
         return qcow2_error(detail, QCOW2_ERR_NO_DATA_FILE);
@@ -363,7 +363,10 @@ enum guest_err qcow2_map(struct node *node, uint64_t start, uint64_t length,
         out->flags = CELL_EXTENT_HAS_OFFSET;
         out->offset = e.offset + start % q->cluster_size;
     }
-    if (kind == QCOW2_L2_NORMAL && qcow2_seems_preallocated(node))
+    if (kind == QCOW2_L2_NORMAL && q->header.crypt_method) {
+        out->kind = CELL_EXTENT_ENCRYPTED;
+        out->flags = 0;
+    } else if (kind == QCOW2_L2_NORMAL && qcow2_seems_preallocated(node))
         out->flags |= CELL_EXTENT_RECURSE;
     return GUEST_OK;
 }

@@ -45,6 +45,42 @@ static enum guest_err read_unit(struct source *source, const struct cell_extent 
     return err;
 }
 
+/* The layer of a chain at that depth. */
+static const struct node *layer_at(const struct node *node, unsigned depth)
+{
+    while (node && depth-- > 0)
+        node = node->backing;
+    return node;
+}
+
+/* Encrypted bytes: whole sectors around what is wanted. */
+static enum guest_err read_encrypted(const struct node *layer, struct source *source,
+                                     const struct cell_extent *extent, uint8_t *buf,
+                                     struct guest_err_detail *detail)
+{
+    struct sector_cipher *cipher = layer && layer->cipher ? sector_cipher_new(layer->cipher) : NULL;
+    uint64_t iv, skip, len;
+    uint8_t *sectors;
+    enum guest_err err;
+
+    if (!cipher)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    iv = layer->cipher_by_place ? extent->offset : extent->start;
+    skip = iv % sector_cipher_unit(cipher);
+    len = div_round_up_u64(skip + extent->length, sector_cipher_unit(cipher)) *
+          sector_cipher_unit(cipher);
+    sectors = arena_bytes(len);
+    err = sectors ? source_read_padded(source, extent->offset - skip, len, sectors, detail)
+                  : err_plain(detail, GUEST_ERR_NO_MEMORY);
+    if (!err) {
+        sector_cipher_decrypt(cipher, iv - skip, sectors, len);
+        memcpy(buf, sectors + skip, extent->length);
+    }
+    free(sectors);
+    sector_cipher_free(cipher);
+    return err;
+}
+
 static enum guest_err read_extent(struct node *node, const struct cell_extent *extent, uint8_t *buf,
                                   struct guest_err_detail *detail)
 {
@@ -58,9 +94,12 @@ static enum guest_err read_extent(struct node *node, const struct cell_extent *e
         return GUEST_OK;
     case CELL_EXTENT_DATA:
     case CELL_EXTENT_COMPRESSED:
+    case CELL_EXTENT_ENCRYPTED:
         source = find_source(node, extent->blob);
         if (!source)
             return err_plain(detail, GUEST_ERR_NO_NODE);
+        if (extent->kind == CELL_EXTENT_ENCRYPTED)
+            return read_encrypted(layer_at(node, extent->depth), source, extent, buf, detail);
         return extent->kind == CELL_EXTENT_DATA
                    ? source_read_padded(source, extent->offset, extent->length, buf, detail)
                    : read_unit(source, extent, buf, detail);

@@ -45,6 +45,32 @@ static enum guest_err fill_warnings(const struct node *node, Abi__OpenReply *rep
     return GUEST_OK;
 }
 
+/* The cipher of an image that was unlocked. */
+static enum guest_err fill_cipher(const struct node *node, Abi__OpenReply *reply,
+                                  struct guest_err_detail *detail)
+{
+    const struct crypto_spec *spec = node->cipher;
+    Abi__Cipher *out;
+
+    if (!spec)
+        return GUEST_OK;
+    out = malloc(sizeof(*out));
+    if (!out)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    abi__cipher__init(out);
+    reply->cipher = out;
+    out->cipher = spec->cipher;
+    out->mode = spec->mode;
+    out->ivgen = spec->ivgen;
+    out->ivgen_hash = spec->ivgen_hash;
+    out->sector_bytes = spec->sector_bytes;
+    out->by_place = node->cipher_by_place;
+    out->payload = node->payload_bytes;
+    return message_set_bytes(&out->key, span_of(spec->key, spec->key_len))
+               ? GUEST_OK
+               : err_plain(detail, GUEST_ERR_NO_MEMORY);
+}
+
 static enum guest_err fill_open_reply(const struct node *node, Abi__OpenReply *reply,
                                       struct guest_err_detail *detail)
 {
@@ -63,7 +89,8 @@ static enum guest_err fill_open_reply(const struct node *node, Abi__OpenReply *r
             return err_plain(detail, GUEST_ERR_NO_MEMORY);
         reply->ref[reply->n_ref++] = ref;
     }
-    return fill_warnings(node, reply, detail);
+    enum guest_err err = fill_cipher(node, reply, detail);
+    return err ? err : fill_warnings(node, reply, detail);
 }
 
 static enum guest_err run_open(struct session *session, const ProtobufCMessage *message,

@@ -54,7 +54,9 @@ static struct cell_extent record_of(const struct answer *a, uint64_t start)
         .start = start,
         .length = e->length,
         .offset = e->offset,
-        .blob = e->flags & CELL_EXTENT_HAS_OFFSET ? e->source->blob : CELL_NO_BLOB,
+        .blob = e->flags & CELL_EXTENT_HAS_OFFSET || e->kind == CELL_EXTENT_ENCRYPTED
+                    ? e->source->blob
+                    : CELL_NO_BLOB,
         .comp_len = e->comp_len,
         .unit_len = e->unit_len,
         .skip = e->skip,
@@ -70,7 +72,8 @@ static bool continues(const struct cell_extent *a, const struct cell_extent *b)
 {
     return a->kind == b->kind && a->kind != CELL_EXTENT_COMPRESSED && a->depth == b->depth &&
            a->flags == b->flags && a->blob == b->blob &&
-           (!(a->flags & CELL_EXTENT_HAS_OFFSET) || a->offset + a->length == b->offset);
+           ((!(a->flags & CELL_EXTENT_HAS_OFFSET) && a->kind != CELL_EXTENT_ENCRYPTED) ||
+            a->offset + a->length == b->offset);
 }
 
 enum guest_err plan_map(struct node *node, uint64_t start, uint64_t length, uint32_t layers,

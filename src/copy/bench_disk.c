@@ -150,7 +150,7 @@ static void return_reader(struct bench_disk *disk, guint index)
     g_mutex_unlock(&disk->readers_lock);
 }
 
-static int read_compressed(struct bench_disk *disk, struct piece piece, guint8 *buf)
+static int read_in_cell(struct bench_disk *disk, struct piece piece, guint8 *buf)
 {
     guint index = borrow_reader(disk);
     int err = 0;
@@ -181,7 +181,8 @@ static int read_piece(struct bench_disk *disk, const struct piece *piece, guint8
     case PIECE_DATA:
         return endpoint_pread(piece->endpoint, piece->offset, buf, piece->length);
     case PIECE_COMPRESSED:
-        return read_compressed(disk, *piece, buf);
+    case PIECE_ENCRYPTED:
+        return read_in_cell(disk, *piece, buf);
     case PIECE_BAD:
         return piece->error_number != 0 ? piece->error_number : EIO;
     default:

@@ -272,6 +272,7 @@ static struct piece take(struct side *side, guint64 at, guint64 length)
     side->extent.length -= length;
     side->extent.start += length;
     side->extent.offset += length;
+    side->extent.iv_offset += length;
     if (side->extent.kind == CELL_EXTENT_COMPRESSED) {
         side->extent.offset -= length;
         side->extent.skip += (guint32)length;

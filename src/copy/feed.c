@@ -75,6 +75,8 @@ void piece_from_extent(const struct extent *extent, guint64 start, struct piece 
         .unit_len = extent->unit_len,
         .skip = extent->skip,
         .codec = extent->codec,
+        .cipher = extent->cipher,
+        .iv_offset = extent->iv_offset,
     };
     if (extent->rejected && !extent->zero) {
         out->kind = PIECE_BAD;
@@ -88,6 +90,9 @@ void piece_from_extent(const struct extent *extent, guint64 start, struct piece 
         break;
     case CELL_EXTENT_DATA:
         out->kind = PIECE_DATA;
+        break;
+    case CELL_EXTENT_ENCRYPTED:
+        out->kind = PIECE_ENCRYPTED;
         break;
     case CELL_EXTENT_COMPRESSED:
         out->kind = PIECE_COMPRESSED;

@@ -8,6 +8,7 @@
 
 #include <glib.h>
 
+#include "crypto/sector_cipher.h"
 #include "guest/abi/hypercall.h"
 #include "src/io/endpoint.h"
 
@@ -15,6 +16,7 @@ enum piece_kind {
     PIECE_SKIP,       /* not the copy's affair: the target keeps what it has */
     PIECE_ZERO,       /* reads as zeros */
     PIECE_DATA,       /* bytes at endpoint:offset */
+    PIECE_ENCRYPTED,  /* bytes at endpoint:offset, encrypted */
     PIECE_COMPRESSED, /* inside a unit that is compressed at endpoint:offset */
     PIECE_BAD,        /* what is here could not be found out; reading it fails with error_number */
 };
@@ -29,7 +31,9 @@ struct piece {
     uint32_t comp_len;  /* COMPRESSED: bytes at offset that hold the unit, an upper bound */
     uint32_t unit_len;  /* COMPRESSED: bytes of the unit */
     uint32_t skip;      /* COMPRESSED: bytes of the unit before `start` */
-    int error_number;   /* BAD */
+    const struct crypto_spec *cipher; /* ENCRYPTED */
+    uint64_t iv_offset;               /* ENCRYPTED: what the first byte's IV counts from */
+    int error_number;                 /* BAD */
     enum piece_kind kind;
     enum cell_codec codec;
 };
@@ -47,8 +51,9 @@ static inline struct piece piece_cut(struct piece *piece, uint64_t length)
     head.length = length;
     piece->start += length;
     piece->length -= length;
-    if (piece->kind == PIECE_DATA) {
+    if (piece->kind == PIECE_DATA || piece->kind == PIECE_ENCRYPTED) {
         piece->offset += length;
+        piece->iv_offset += length;
     } else if (piece->kind == PIECE_COMPRESSED) {
         piece->skip += (uint32_t)length;
     }

@@ -8,6 +8,9 @@
  *
  * Units that lie side by side are read with one call. Their compressed lengths are upper bounds in
  * sectors, so that neighbours overlap by some bytes: a run ends where a gap is.
+ *
+ * Encrypted sectors are read to where they are wanted and decrypted there; what does not begin or
+ * end with a sector goes through whole_at.
  */
 #include "src/copy/reader.h"
 
@@ -43,6 +46,8 @@ struct reader {
     guint nr_records;
     uint64_t in_used;
 
+    GPtrArray *ciphers; /* of const struct crypto_spec *: those the cell has, by number */
+
     /* The unit that lies decoded at whole_at; unit_len 0: none. Its other parts need no decoding.
      */
     struct piece whole;
@@ -55,6 +60,7 @@ struct reader *reader_new(size_t buffer_bytes, guint nr_buffers, const struct ce
     reader->buffer_bytes = buffer_bytes;
     reader->nr_buffers = nr_buffers;
     reader->retired = g_ptr_array_new_with_free_func((GDestroyNotify)cell_free);
+    reader->ciphers = g_ptr_array_new();
     reader->config = *cell;
     reader->config.memory_bytes = MIN(cell->memory_bytes, ARENA_BYTES);
     reader->config.codec = TRUE;
@@ -69,6 +75,7 @@ void reader_free(struct reader *reader)
     if (reader->buffers != NULL) {
         munmap(reader->buffers, reader->nr_buffers * reader->buffer_bytes);
     }
+    g_ptr_array_unref(reader->ciphers);
     g_ptr_array_unref(reader->retired);
     if (reader->cell != NULL) {
         cell_free(reader->cell);
@@ -94,6 +101,7 @@ static gboolean need_cell(struct reader *reader, uint32_t unit_bytes, GError **e
         g_ptr_array_add(reader->retired, g_steal_pointer(&reader->cell));
     }
     reader->unit_bytes = MAX(unit_bytes, 2 * MIB);
+    g_ptr_array_set_size(reader->ciphers, 0);
     reader->whole.unit_len = 0;
     reader->whole_at = reader->nr_buffers * reader->buffer_bytes;
     reader->in_at = reader->whole_at + reader->unit_bytes;
@@ -108,14 +116,21 @@ static gboolean need_cell(struct reader *reader, uint32_t unit_bytes, GError **e
 /* Whether the piece is a unit that was decoded aside because only a part of it is wanted. */
 static gboolean is_part(const struct piece *piece)
 {
+    if (piece->kind == PIECE_ENCRYPTED) {
+        return piece->iv_offset % piece->cipher->sector_bytes != 0 ||
+               piece->length % piece->cipher->sector_bytes != 0;
+    }
     return piece->skip != 0 || piece->length != piece->unit_len;
 }
 
 /* Copies a part of the decoded unit to where it is wanted. */
 static void copy_part(struct reader *reader, const struct piece *piece, uint64_t out_at)
 {
+    uint64_t skip = piece->kind == PIECE_ENCRYPTED ? piece->iv_offset % piece->cipher->sector_bytes
+                                                   : piece->skip;
+
     memcpy(cell_window(reader->cell, out_at, piece->length),
-           cell_window(reader->cell, reader->whole_at + piece->skip, piece->length), piece->length);
+           cell_window(reader->cell, reader->whole_at + skip, piece->length), piece->length);
 }
 
 /* Whether the unit that lies decoded is the one this piece is a part of. */
@@ -169,7 +184,9 @@ static gboolean decode_batch(struct reader *reader, const struct piece *pieces,
             return fail(fault, reader->piece_of[i], decode_errno(piece), NULL);
         }
         if (is_part(piece)) {
-            reader->whole = *piece;
+            if (piece->kind == PIECE_COMPRESSED) {
+                reader->whole = *piece;
+            }
             copy_part(reader, piece, out_at[reader->piece_of[i]]);
         }
     }
@@ -248,7 +265,91 @@ static gboolean load_units(struct reader *reader, const struct piece *pieces, gu
     return TRUE;
 }
 
-/* The largest compressed unit among the pieces; 0: none is compressed. */
+/* Makes sure that the cell has a cipher. */
+static gboolean need_cipher(struct reader *reader, const struct crypto_spec *spec,
+                            guint *out_number, GError **error)
+{
+    Abi__CipherLoadRequest request = ABI__CIPHER_LOAD_REQUEST__INIT;
+    Abi__Cipher cipher = ABI__CIPHER__INIT;
+    ProtobufCMessage *reply = NULL;
+    gboolean ok;
+
+    if (g_ptr_array_find(reader->ciphers, spec, out_number)) {
+        return TRUE;
+    }
+    *out_number = reader->ciphers->len;
+    cipher.cipher = spec->cipher;
+    cipher.mode = spec->mode;
+    cipher.ivgen = spec->ivgen;
+    cipher.ivgen_hash = spec->ivgen_hash;
+    cipher.sector_bytes = spec->sector_bytes;
+    cipher.key = (ProtobufCBinaryData){.len = spec->key_len, .data = (uint8_t *)spec->key};
+    request.number = *out_number;
+    request.cipher = &cipher;
+    if (!cell_call(reader->cell, CELL_METHOD_CIPHER_LOAD, &request.base, NULL, 0, 0,
+                   &abi__status_reply__descriptor, &reply, error)) {
+        return FALSE;
+    }
+    ok = ((Abi__StatusReply *)reply)->error == NULL;
+    protobuf_c_message_free_unpacked(reply, NULL);
+    if (!ok) {
+        g_set_error_literal(error, CELL_ERROR, CELL_ERROR_PROTOCOL,
+                            "The sandboxed parser refused a cipher");
+        return FALSE;
+    }
+    g_ptr_array_add(reader->ciphers, (void *)spec);
+    return TRUE;
+}
+
+/* What has to be read and decrypted for a piece: whole sectors. */
+static uint64_t sectors_around(const struct piece *piece, uint64_t *out_skip)
+{
+    uint64_t unit = piece->cipher->sector_bytes;
+
+    *out_skip = piece->iv_offset % unit;
+    return (*out_skip + piece->length + unit - 1) / unit * unit;
+}
+
+/* Reads encrypted sectors to where they are wanted, or aside when they are more than that. */
+static gboolean load_sectors(struct reader *reader, const struct piece *pieces, guint i,
+                             const uint64_t *out_at, struct read_fault *fault)
+{
+    const struct piece *piece = &pieces[i];
+    gboolean part = is_part(piece);
+    uint64_t skip, len = sectors_around(piece, &skip), at = part ? reader->whole_at : out_at[i];
+    GError *error = NULL;
+    guint number;
+    int err;
+
+    if (!need_cipher(reader, piece->cipher, &number, &error)) {
+        return fail(fault, i, EIO, error);
+    }
+    if (part) {
+        if (!decode_batch(reader, pieces, out_at, fault)) {
+            return FALSE;
+        }
+        reader->whole.unit_len = 0;
+    }
+    err = piece->offset < skip ? EIO
+                               : endpoint_pread(piece->endpoint, piece->offset - skip,
+                                                cell_window(reader->cell, at, len), len);
+    if (err != 0) {
+        return fail(fault, i, err, NULL);
+    }
+    reader->records[reader->nr_records] = (struct cell_decode){
+        .src = at,
+        .src_len = (uint32_t)len,
+        .dst = at,
+        .dst_len = (uint32_t)len,
+        .codec = CELL_CODEC_CIPHER,
+        .iv_offset = piece->iv_offset - skip,
+        .cipher = number,
+    };
+    reader->piece_of[reader->nr_records++] = i;
+    return (!part && reader->nr_records < BATCH_MAX) || decode_batch(reader, pieces, out_at, fault);
+}
+
+/* The largest unit that is decoded aside; 0: nothing needs a cell. */
 static gboolean largest_unit(const struct piece *pieces, guint nr, uint32_t *out_bytes,
                              struct read_fault *fault)
 {
@@ -256,6 +357,11 @@ static gboolean largest_unit(const struct piece *pieces, guint nr, uint32_t *out
     for (guint i = 0; i < nr; i++) {
         const struct piece *piece = &pieces[i];
 
+        if (piece->kind == PIECE_ENCRYPTED) {
+            uint64_t skip;
+
+            *out_bytes = MAX(*out_bytes, (uint32_t)sectors_around(piece, &skip));
+        }
         if (piece->kind != PIECE_COMPRESSED) {
             continue;
         }
@@ -333,6 +439,11 @@ void *reader_fill(struct reader *reader, guint buffer, const struct piece *piece
             break;
         case PIECE_BAD:
             err = piece->error_number;
+            break;
+        case PIECE_ENCRYPTED:
+            if (!load_sectors(reader, pieces, i, out_at, fault)) {
+                return NULL;
+            }
             break;
         case PIECE_COMPRESSED:
             if (!load_units(reader, pieces, i, nr, out_at, &taken, fault)) {

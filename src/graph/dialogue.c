@@ -7,6 +7,7 @@
 #include "compat/profile.h"
 #include "compat/wording.h"
 #include "guest/abi/error_vmdk.h"
+#include "src/graph/keys.h"
 #include "src/graph/layer.h"
 
 /*
@@ -87,11 +88,34 @@ static Abi__VpcSize vhd_size_rule(const char *wanted)
                                        : ABI__VPC_SIZE__VPC_SIZE_KNOWN_GEOMETRY;
 }
 
+/* The secret of an id, with what the cell must know to say what is wrong with it. */
+static Abi__Secret *fill_secret(const char *id, Abi__Secret *out)
+{
+    const struct secret *secret;
+    gsize len;
+
+    if (id == NULL) {
+        return NULL;
+    }
+    abi__secret__init(out);
+    out->id = (char *)id;
+    secret = keys_find(id);
+    if (secret != NULL) {
+        out->known = TRUE;
+        out->data.data = (uint8_t *)g_bytes_get_data(secret->data, &len);
+        out->data.len = len;
+        out->text = g_utf8_validate((const char *)out->data.data, (gssize)len, NULL);
+    }
+    return out;
+}
+
+/* One OPEN call. */
 static gboolean call_open(const struct layer *layer, uint32_t blob, const char *format,
                           gboolean warn, struct wire_open *out, GError **error)
 {
     Abi__BlobInfo info = ABI__BLOB_INFO__INIT;
     Abi__OpenRequest request = ABI__OPEN_REQUEST__INIT;
+    Abi__Secret secret, encrypt_secret;
     g_autofree char *shown = endpoint_shown_path(layer->endpoint);
     ProtobufCMessage *reply;
     uint64_t allocated = 0;
@@ -114,6 +138,12 @@ static gboolean call_open(const struct layer *layer, uint32_t blob, const char *
     request.for_check = layer->options->for_check;
     request.named_dmg = g_str_has_suffix(endpoint_path(layer->endpoint), ".dmg");
     request.no_io = layer->options->no_io;
+    if (layer->keys != NULL) {
+        request.encrypt_format =
+            (char *)(layer->keys->encrypt_format != NULL ? layer->keys->encrypt_format : "");
+        request.secret = fill_secret(layer->keys->key_secret, &secret);
+        request.encrypt_secret = fill_secret(layer->keys->encrypt_secret, &encrypt_secret);
+    }
     request.vpc_size = vhd_size_rule(layer->vhd_size);
     if (!cell_call(layer->graph->cell, CELL_METHOD_OPEN, &request.base, NULL, 0, 0,
                    &abi__open_reply__descriptor, &reply, error)) {

@@ -247,6 +247,13 @@ static gboolean fill(struct extents *it, struct extent *out, GError **error)
         out->endpoint =
             record->blob == CELL_NO_BLOB ? layer->endpoint : image_blob(layer, record->blob);
     }
+    if (record->kind == CELL_EXTENT_ENCRYPTED) {
+        out->cipher = layer->open.cipher;
+        out->iv_offset = layer->open.cipher_by_place ? record->offset : record->start;
+        if (out->cipher == NULL) {
+            return wire_refuse(error, "encrypted extent of a plain image");
+        }
+    }
     if (record->kind == CELL_EXTENT_DATA && (record->flags & CELL_EXTENT_RECURSE) != 0 &&
         !refine(out, raw, error)) {
         return FALSE;

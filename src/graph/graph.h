@@ -13,6 +13,7 @@
 
 #include <glib.h>
 
+#include "crypto/sector_cipher.h"
 #include "guest/abi/hypercall.h"
 #include "src/io/endpoint.h"
 #include "src/sandbox/sandbox.h"
@@ -116,6 +117,8 @@ struct extent {
     uint64_t offset; /* in endpoint, bytes; valid if has_offset */
     struct endpoint *endpoint;
     uint32_t comp_len, unit_len, skip; /* compressed, see struct cell_extent */
+    const struct crypto_spec *cipher;  /* encrypted: the layer's */
+    uint64_t iv_offset;                /* encrypted: what the first byte's IV counts from */
     unsigned depth;
     enum cell_extent_kind kind;
     enum cell_codec codec;

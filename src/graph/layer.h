@@ -20,7 +20,8 @@ struct layer {
     struct endpoint *endpoint;
     gboolean writable;
     gboolean no_lock;
-    const char *vhd_size; /* as in struct name */
+    const char *vhd_size;    /* as in struct name */
+    const struct name *keys; /* how the user says it is unlocked; NULL: nothing was said */
 };
 
 /* ---- dialogue.c: what is said to the cell ---- */

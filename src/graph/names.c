@@ -67,6 +67,10 @@ void name_free(struct name *name)
     g_free(name->display);
     g_free(name->driver);
     g_free(name->vhd_size);
+    g_free(name->key_secret);
+    g_free(name->encrypt_secret);
+    g_free(name->encrypt_format);
+    g_free(name->encrypt_other);
     g_free(name->path);
     g_free(name->backing_key);
     g_free(name->backing_node);
@@ -329,11 +333,6 @@ static gboolean parse_format(struct name *name, struct blockopts *opts,
             return FALSE;
         }
     }
-    for (size_t i = 0; i < blockopts_count(opts); i++) {
-        if (g_str_has_prefix(blockopts_key(opts, i), "encrypt.")) {
-            return fail(error, "Encrypted images are not built yet in instar");
-        }
-    }
     return may_lack_file || parse_file_child(name, opts, "file", error);
 }
 
@@ -349,6 +348,22 @@ static gboolean names_a_file(struct blockopts *opts)
     return FALSE;
 }
 
+/* Which keys unlock the image; whether it has such an option is known once its format is. */
+static void look_for_keys(struct name *name, const struct blockopts *opts)
+{
+    name->key_secret = g_strdup(blockopts_get(opts, "key-secret"));
+    name->encrypt_secret = g_strdup(blockopts_get(opts, "encrypt.key-secret"));
+    name->encrypt_format = g_strdup(blockopts_get(opts, "encrypt.format"));
+    for (size_t i = 0; i < blockopts_count(opts); i++) {
+        const char *key = blockopts_key(opts, i);
+
+        if (g_str_has_prefix(key, "encrypt.") && strcmp(key, "encrypt.key-secret") != 0 &&
+            strcmp(key, "encrypt.format") != 0 && name->encrypt_other == NULL) {
+            name->encrypt_other = g_strdup(key + strlen("encrypt."));
+        }
+    }
+}
+
 /* Takes over `opts`. */
 static struct name *parse_node(struct blockopts *opts, const struct name_request *request,
                                gboolean may_lack_file, GError **error)
@@ -359,6 +374,7 @@ static struct name *parse_node(struct blockopts *opts, const struct name_request
 
     name->rest = opts;
     name->vhd_size = g_strdup(blockopts_get(opts, VHD_SIZE_KEY));
+    look_for_keys(name, opts);
     name->cache = request->cache;
     name->force_share = request->force_share;
     name->driver = g_strdup(request->format != NULL ? request->format : word);
@@ -398,11 +414,25 @@ static gboolean finish_vhd_size(const struct name *name, const char *format, GEr
     return TRUE;
 }
 
+/* Takes the options about keys that the format has. */
+static void finish_keys(const struct name *name, const char *format)
+{
+    if (name->rest == NULL) {
+        return;
+    }
+    if (strcmp(format, "luks") == 0) {
+        drop(name->rest, "key-secret");
+    } else if (strcmp(format, "qcow2") == 0 || strcmp(format, "qcow") == 0) {
+        blockopts_free(blockopts_take_prefix(name->rest, "encrypt"));
+    }
+}
+
 gboolean name_finish(const struct name *name, const char *format, GError **error)
 {
     if (!finish_vhd_size(name, format, error)) {
         return FALSE;
     }
+    finish_keys(name, format);
     if (name->data_file != NULL && strcmp(format, "raw") == 0) {
         return fail(error, "Block format 'raw' does not support the option 'data-file.filename'");
     }

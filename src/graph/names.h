@@ -50,6 +50,12 @@ struct name {
     struct slice slice; /* of a format that is raw */
     GPtrArray *nodes;   /* of struct name_node *, outermost first; the last is the protocol */
 
+    /* How encrypted images are unlocked; NULL: not said. */
+    char *key_secret;     /* "key-secret", of luks */
+    char *encrypt_secret; /* "encrypt.key-secret", of qcow2 */
+    char *encrypt_format; /* "encrypt.format" */
+    char *encrypt_other;  /* an "encrypt." key that there is not, without the prefix */
+
     char *vhd_size; /* VHD_SIZE_KEY of a VHD; NULL: as its creator says */
 
     gboolean read_only;

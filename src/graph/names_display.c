@@ -114,7 +114,8 @@ static char *display_node(const struct name *name, guint level, struct blockopts
     const struct name_node *leaf = g_ptr_array_index(name->nodes, nr - 1);
     gboolean plain = level > 0 || (!has_slice(&name->slice) && (nr == 1 || name->is_protocol));
 
-    plain = plain && (level > 0 || name->vhd_size == NULL);
+    plain = plain && (level > 0 || (name->vhd_size == NULL && name->key_secret == NULL &&
+                                    name->encrypt_secret == NULL && name->encrypt_format == NULL));
     for (guint i = level > 0 ? level - 1 : 0; i + 1 < nr; i++) {
         plain = plain && !has_slice(&((struct name_node *)name->nodes->pdata[i])->slice);
     }

@@ -190,6 +190,7 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
                                                         : ref->format;
     layer.no_lock = user != NULL && user->no_lock;
     layer.vhd_size = user != NULL ? user->vhd_size : NULL;
+    layer.keys = user;
     child = open_layer(&layer, user, error);
     if (child == NULL) {
         return FALSE;
@@ -331,6 +332,11 @@ static struct image *open_layer(const struct layer *layer, const struct name *na
             image->virtual_size = leaf_size(image->endpoint);
         }
     }
+    if (name != NULL && name->encrypt_other != NULL && image->open.encrypted) {
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Parameter '%s' is unexpected",
+                    name->encrypt_other);
+        return NULL;
+    }
     if (name != NULL && !name_finish(name, image->format, error)) {
         return NULL;
     }
@@ -380,6 +386,7 @@ struct image *image_open_name(struct graph *graph, const struct name *name,
     layer.writable = own.read_write;
     layer.no_lock = name->no_lock;
     layer.vhd_size = name->vhd_size;
+    layer.keys = name;
     layer.format = name->is_protocol ? "raw" : name->driver;
     image = open_layer(&layer, name, error);
     if (image == NULL) {

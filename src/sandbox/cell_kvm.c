@@ -165,6 +165,7 @@ static gboolean set_cpuid(int vcpu_fd)
         ECX_SSE41 = 1 << 19,
         ECX_SSE42 = 1 << 20,
         ECX_POPCNT = 1 << 23,
+        ECX_AES = 1 << 25,
         LEAF7_BMI1 = 1 << 3,
         LEAF7_BMI2 = 1 << 8,
         EXT1_EDX_NX = 1 << 20,
@@ -175,7 +176,8 @@ static gboolean set_cpuid(int vcpu_fd)
                    (__builtin_cpu_supports("ssse3") ? ECX_SSSE3 : 0) |
                    (__builtin_cpu_supports("sse4.1") ? ECX_SSE41 : 0) |
                    (__builtin_cpu_supports("sse4.2") ? ECX_SSE42 : 0) |
-                   (__builtin_cpu_supports("popcnt") ? ECX_POPCNT : 0);
+                   (__builtin_cpu_supports("popcnt") ? ECX_POPCNT : 0) |
+                   (__builtin_cpu_supports("aes") ? ECX_AES : 0);
     uint32_t leaf7 = (__builtin_cpu_supports("bmi") ? LEAF7_BMI1 : 0) |
                      (__builtin_cpu_supports("bmi2") ? LEAF7_BMI2 : 0);
     const struct kvm_cpuid_entry2 entries[] = {

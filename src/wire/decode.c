@@ -126,6 +126,10 @@ void wire_open_clear(struct wire_open *open)
     }
     g_free(open->refs);
     g_free(open->format);
+    if (open->cipher != NULL) {
+        crypto_wipe(open->cipher, sizeof(*open->cipher));
+    }
+    g_free(open->cipher);
     memset(open, 0, sizeof(*open));
 }
 
@@ -207,6 +211,30 @@ static gboolean decode_refs(const Abi__OpenReply *reply, struct wire_open *out, 
     return TRUE;
 }
 
+/* A cipher that goes together, whatever the key. */
+static gboolean decode_cipher(const Abi__Cipher *cipher, struct wire_open *out, GError **error)
+{
+    struct crypto_spec spec = {
+        .cipher = (enum crypto_cipher)cipher->cipher,
+        .mode = (enum crypto_mode)cipher->mode,
+        .ivgen = (enum crypto_ivgen)cipher->ivgen,
+        .ivgen_hash = (enum crypto_hash)cipher->ivgen_hash,
+        .sector_bytes = cipher->sector_bytes,
+        .key_len = (uint32_t)MIN(cipher->key.len, sizeof(spec.key)),
+    };
+
+    if (cipher->key.len > sizeof(spec.key) || crypto_judge(&spec) != CRYPTO_FINE ||
+        cipher->payload > INT64_MAX || cipher->payload % CRYPTO_IV_SECTOR != 0) {
+        return wire_refuse(error, "cipher");
+    }
+    memcpy(spec.key, cipher->key.data, spec.key_len);
+    out->cipher = g_memdup2(&spec, sizeof(spec));
+    out->cipher_by_place = cipher->by_place != 0;
+    out->payload_bytes = cipher->payload;
+    crypto_wipe(&spec, sizeof(spec));
+    return TRUE;
+}
+
 gboolean wire_decode_open(const Abi__OpenReply *reply, const char *name, struct wire_open *out,
                           GError **error)
 {
@@ -224,7 +252,8 @@ gboolean wire_decode_open(const Abi__OpenReply *reply, const char *name, struct 
     if (reply->cluster_size > WIRE_CLUSTER_MAX) {
         return wire_refuse(error, "cluster size");
     }
-    if (!decode_refs(reply, &open, error)) {
+    if (!decode_refs(reply, &open, error) ||
+        (reply->cipher != NULL && !decode_cipher(reply->cipher, &open, error))) {
         wire_open_clear(&open);
         return FALSE;
     }

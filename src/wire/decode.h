@@ -14,6 +14,7 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include "crypto/sector_cipher.h"
 #include "guest/abi/cell.pb-c.h"
 #include "guest/abi/hypercall.h"
 #include "guest/abi/info.pb-c.h"
@@ -85,6 +86,9 @@ struct wire_open {
     struct wire_ref *refs;
     size_t nr_refs;
     gboolean encrypted, dirty, has_snapshots;
+    struct crypto_spec *cipher; /* of an image that was unlocked; NULL: none */
+    gboolean cipher_by_place;   /* IVs count from the start of the blob, not of the virtual disk */
+    uint64_t payload_bytes;     /* of the blob before what is encrypted */
 };
 
 /*

@@ -90,9 +90,7 @@ static gboolean decode_qcow2(const Abi__Qcow2Info *qcow2, struct qcow2_info *out
     if (strcmp(qcow2->encrypt_format, "aes") == 0) {
         out->encrypt = ENCRYPT_AES;
     } else if (strcmp(qcow2->encrypt_format, "luks") == 0) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_IMAGE,
-                            "LUKS encryption is not built yet in instar");
-        return FALSE;
+        out->encrypt = ENCRYPT_LUKS;
     } else if (qcow2->encrypt_format[0] != '\0') {
         return wire_refuse(error, "encryption format");
     }
@@ -147,6 +145,63 @@ static gboolean decode_vmdk(const Abi__VmdkInfo *vmdk, struct vmdk_info *out, GE
     return TRUE;
 }
 
+/* Words that we chose; the image only chose among them. */
+static gboolean decode_luks(const Abi__LuksInfo *luks, struct luks_info *out, GError **error)
+{
+    const char *const words[] = {luks->cipher_alg, luks->cipher_mode, luks->ivgen_alg,
+                                 luks->hash_alg};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (!wire_is_word(words[i])) {
+            return wire_refuse(error, "words of a cipher");
+        }
+    }
+    if (luks->ivgen_hash_alg[0] != '\0' && !wire_is_word(luks->ivgen_hash_alg)) {
+        return wire_refuse(error, "words of a cipher");
+    }
+    if (luks->n_slot != G_N_ELEMENTS(out->slots)) {
+        return wire_refuse(error, "number of key slots");
+    }
+    out->cipher_alg = g_strdup(luks->cipher_alg);
+    out->cipher_mode = g_strdup(luks->cipher_mode);
+    out->ivgen_alg = g_strdup(luks->ivgen_alg);
+    out->ivgen_hash_alg = luks->ivgen_hash_alg[0] != '\0' ? g_strdup(luks->ivgen_hash_alg) : NULL;
+    out->hash_alg = g_strdup(luks->hash_alg);
+    out->detached_header = luks->detached_header != 0;
+    out->payload_offset_bytes = luks->payload_offset;
+    out->master_key_iters = luks->master_key_iters;
+    out->uuid = wire_text(&luks->uuid, WIRE_FORMAT_MAX * 2);
+    if (out->uuid == NULL) {
+        return wire_refuse(error, "UUID");
+    }
+    for (size_t i = 0; i < luks->n_slot; i++) {
+        out->slots[i] = (struct luks_slot){
+            .active = luks->slot[i]->active != 0,
+            .iters = luks->slot[i]->iters,
+            .stripes = luks->slot[i]->stripes,
+            .key_offset_bytes = luks->slot[i]->key_offset,
+        };
+    }
+    return TRUE;
+}
+
+/* Format luks, or LUKS inside qcow2. */
+static gboolean decode_luks_of(const Abi__InfoReply *reply, struct image_info *info, GError **error)
+{
+    struct luks_info **out = &info->specific.luks;
+
+    if (reply->luks == NULL) {
+        return TRUE;
+    }
+    if (info->specific.kind == SPECIFIC_QCOW2) {
+        out = &info->specific.qcow2->luks;
+    } else {
+        info->specific.kind = SPECIFIC_LUKS;
+    }
+    *out = luks_info_new();
+    return decode_luks(reply->luks, *out, error);
+}
+
 gboolean wire_decode_info(const Abi__InfoReply *reply, struct image_info *info, GError **error)
 {
     if (!wire_check_error(reply->error, info->filename, error)) {
@@ -178,12 +233,14 @@ gboolean wire_decode_info(const Abi__InfoReply *reply, struct image_info *info, 
     if (reply->qcow2 != NULL) {
         info->specific.kind = SPECIFIC_QCOW2;
         info->specific.qcow2 = qcow2_info_new();
-        return decode_qcow2(reply->qcow2, info->specific.qcow2, error);
+        if (!decode_qcow2(reply->qcow2, info->specific.qcow2, error)) {
+            return FALSE;
+        }
     }
     if (reply->vmdk != NULL) {
         info->specific.kind = SPECIFIC_VMDK;
         info->specific.vmdk = vmdk_info_new();
         return decode_vmdk(reply->vmdk, info->specific.vmdk, error);
     }
-    return TRUE;
+    return decode_luks_of(reply, info, error);
 }

@@ -15,7 +15,7 @@ files() {
 }
 
 sources() {
-    files | grep -E '^(compat|fuzz|guest|src|tests|dev|\.ci)(/|\.d/|$)'
+    files | grep -E '^(compat|crypto|fuzz|guest|src|tests|dev|\.ci)(/|\.d/|$)'
 }
 
 without_licence() {
@@ -89,7 +89,7 @@ odd_bytes() {
 
 guest_includes() {
     sources | grep -E '^guest/.*\.[ch]$' | grep -v '^guest/lib/hosted.c' | xargs grep -nE '#include' |
-        grep -vE '#include ("guest/|<(stdint|stddef|stdbool|string|stdlib|limits|errno|assert|inttypes|stdarg|libdeflate|zstd|zstd_errors|protobuf-c/protobuf-c|cpuid)\.h>)'
+        grep -vE '#include ("(crypto|guest)/|<(stdint|stddef|stdbool|string|stdlib|limits|errno|assert|inttypes|stdarg|libdeflate|zstd|zstd_errors|nettle/[a-z0-9-]*|protobuf-c/protobuf-c|cpuid)\.h>)'
     return 0
 }
 

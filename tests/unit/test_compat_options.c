@@ -361,11 +361,12 @@ static void test_secret_encrypted(void)
     g_assert_true(secret_set_add(set, "secret,id=short,data=x", NULL));
     g_assert_true(secret_set_add(set, "secret,id=key,data=" KEY, NULL));
     g_assert_true(secret_set_add(
-        set, "secret,id=s,data=AAAAAAAAAAAAAAAAAAAAAA==,format=base64,keyid=key,iv=" IV, NULL));
+        set, "secret,id=s,data=pZwJZBLuy3mDACEQT4YTBw==,format=base64,keyid=key,iv=" IV, NULL));
     secret = secret_set_find(set, "s", NULL);
     g_assert_cmpstr(secret->keyid, ==, "key");
     g_assert_cmpuint(g_bytes_get_size(secret->iv), ==, 16);
-    g_assert_cmpuint(g_bytes_get_size(secret->data), ==, 16);
+    g_assert_cmpmem(g_bytes_get_data(secret->data, NULL), g_bytes_get_size(secret->data), "hello",
+                    5);
     expect_refused(set, "secret,id=t,data=x,keyid=none", "No secret with id 'none'");
     expect_refused(set, "secret,id=t,data=x,keyid=short", "Key should be 32 bytes in length");
     expect_refused(set, "secret,id=t,data=x,keyid=key", "IV is required to decrypt secret");

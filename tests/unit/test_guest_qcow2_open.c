@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "guest/abi/error_luks.h"
 #include "tests/unit/qcow2_image.h"
 
 #define BITS 16
@@ -33,7 +34,7 @@ static const struct {
     {"refcount_order 7", AT_REFCOUNT_ORDER, 4, 7, QCOW2_ERR_REFCOUNT_ORDER},
     {"refcount_order 2^32-1", AT_REFCOUNT_ORDER, 4, UINT32_MAX, QCOW2_ERR_REFCOUNT_ORDER},
     {"crypt_method 3", AT_CRYPT_METHOD, 4, 3, QCOW2_ERR_CRYPT_METHOD},
-    {"crypt_method 1, no key", AT_CRYPT_METHOD, 4, 1, QCOW2_ERR_NO_KEY},
+    {"crypt_method 1, no key", AT_CRYPT_METHOD, 4, 1, LUKS_ERR_NO_KEY},
     {"crypt_method 2, no header", AT_CRYPT_METHOD, 4, 2, QCOW2_ERR_CRYPTO_MISSING},
     {"no refcount table", AT_REFCOUNT_TABLE_CLUSTERS, 4, 0, QCOW2_ERR_NO_REFTABLE},
     {"refcount table of 8 MiB", AT_REFCOUNT_TABLE_CLUSTERS, 4, 128, GUEST_OK},

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The LUKS driver: a header, and behind it the disk, encrypted sector by sector.
+ */
+#include "guest/formats/luks.h"
+#include "guest/lib/arena.h"
+#include "guest/lib/checked.h"
+
+static int luks_probe(struct span head)
+{
+    struct cursor c = cur_of(head);
+    struct span magic = cur_bytes(&c, LUKS_MAGIC_BYTES);
+    uint16_t version = cur_be16(&c);
+
+    return cur_ok(&c) && span_starts_with(magic, LUKS_MAGIC) && version == 1 ? 100 : 0;
+}
+
+static void luks_close(struct node *node)
+{
+    struct luks *luks = node->state;
+
+    if (!luks)
+        return;
+    crypto_wipe(luks, sizeof(*luks));
+    free(luks);
+    node->state = NULL;
+}
+
+/* The disk is what follows the header, in whole sectors. */
+static enum guest_err measure_payload(struct node *node, struct luks *luks,
+                                      struct guest_err_detail *detail)
+{
+    uint64_t size;
+
+    luks->payload_bytes = (uint64_t)luks->header.payload_offset * LUKS_SECTOR_BYTES;
+    if (!align_up_u64(node->source->size_bytes, LUKS_SECTOR_BYTES, &size))
+        return err_plain(detail, GUEST_ERR_FILE_TOO_LARGE);
+    if (luks->payload_bytes > size)
+        return luks_error(detail, LUKS_ERR_PAYLOAD_BEYOND);
+    node->virtual_size = size - luks->payload_bytes;
+    return GUEST_OK;
+}
+
+static enum guest_err luks_open(struct node *node, const Abi__OpenRequest *request,
+                                struct guest_err_detail *detail)
+{
+    struct luks *luks = arena_array(1, sizeof(*luks));
+    enum guest_err err = GUEST_OK;
+
+    if (!luks)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    node->state = luks;
+    if (!request->no_io)
+        err = luks_need_secret(request->secret, "", detail);
+    if (!err)
+        err = luks_read_header(node->source, 0, &luks->header, detail);
+    if (!err && !request->no_io) {
+        struct span password = span_of(request->secret->data.data, request->secret->data.len);
+
+        err = luks_unlock(node->source, 0, &luks->header, password, NULL, detail);
+        node->cipher = &luks->header.spec;
+    }
+    if (!err)
+        err = measure_payload(node, luks, detail);
+    node->encrypted = true;
+    node->payload_bytes = luks->payload_bytes;
+    return err;
+}
+
+static enum guest_err luks_map(struct node *node, uint64_t start, uint64_t length,
+                               struct layer_extent *out, struct guest_err_detail *detail)
+{
+    const struct luks *luks = node->state;
+
+    *out = (struct layer_extent){
+        .length = length,
+        .offset = luks->payload_bytes + start,
+        .source = node->source,
+        .kind = CELL_EXTENT_ENCRYPTED,
+    };
+    return GUEST_OK;
+}
+
+static enum guest_err luks_info(struct node *node, Abi__InfoReply *reply,
+                                struct guest_err_detail *detail)
+{
+    const struct luks *luks = node->state;
+
+    return luks_fill_info(&luks->header, false, reply, detail);
+}
+
+const struct format_driver format_luks = {
+    .name = "luks",
+    .probe = luks_probe,
+    .open = luks_open,
+    .map = luks_map,
+    .info = luks_info,
+    .close = luks_close,
+};
