@@ -39,6 +39,15 @@ static const struct wording_row rows[] = {
     {VMDK_ERR_SE_VOLATILE, "Bad volatile header magic: 0x{0x16}"},
     {VMDK_ERR_SE_JOURNAL, "Image is dirty, Replaying journal not supported"},
 
+    {VMDK_ERR_PARAMETER, "invalid parameter value: {span}"},
+    {VMDK_ERR_COMPAT6, "compat6 cannot be enabled with hwversion set"},
+    {VMDK_ERR_FLAT_BACKING, "Flat image can't have backing file"},
+    {VMDK_ERR_FLAT_ZEROED, "Flat image can't enable zeroed grain"},
+    {VMDK_ERR_TEXT_LONG, "The VMDK descriptor is too long"}, /* ours */
+
+    {VMDK_ERR_WRITE_STREAM, "instar does not write into a streamOptimized image that is complete"},
+    {VMDK_ERR_WRITE_KIND, "instar does not write into a VMDK image of this kind"},
+
     {VMDK_ERR_ENTRY, "Input/output error"},
 
     {VMDK_FOUND_NO_EXTENT, "ERROR: could not find extent for sector {0}"},

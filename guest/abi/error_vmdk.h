@@ -44,6 +44,17 @@ enum vmdk_err {
     VMDK_ERR_SE_VOLATILE,                    /* n0: magic */
     VMDK_ERR_SE_JOURNAL,
 
+    /* creating */
+    VMDK_ERR_PARAMETER = GUEST_ERR_VMDK + 80, /* text: a word that is none of an option's */
+    VMDK_ERR_COMPAT6,
+    VMDK_ERR_FLAT_BACKING,
+    VMDK_ERR_FLAT_ZEROED,
+    VMDK_ERR_TEXT_LONG, /* the descriptor does not fit into its place */
+
+    /* writing */
+    VMDK_ERR_WRITE_STREAM = GUEST_ERR_VMDK + 96, /* a stream that is complete */
+    VMDK_ERR_WRITE_KIND,                         /* no writing of such extents */
+
     /* reading */
     VMDK_ERR_ENTRY = GUEST_ERR_VMDK + 48, /* n0: sector; a table entry that means nothing */
 };

@@ -211,6 +211,7 @@ const struct format_driver format_vmdk = {
     .map = vmdk_map,
     .info = vmdk_info,
     .check = vmdk_check,
+    .create = vmdk_create,
     .link_extent = vmdk_link_extent,
     .link_backing = vmdk_link_backing,
     .close = vmdk_close,

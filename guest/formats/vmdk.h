@@ -12,6 +12,7 @@
 #include "guest/abi/error_vmdk.h"
 #include "guest/formats/format.h"
 #include "guest/formats/vmdk_layout.h"
+#include "guest/formats/writer.h"
 
 /* What the descriptor calls an extent. */
 enum vmdk_type {
@@ -179,5 +180,11 @@ enum guest_err vmdk_info(struct node *node, Abi__InfoReply *reply, struct guest_
 enum guest_err vmdk_check(struct node *node, const Abi__CheckRequest *request,
                           struct finding_sink *findings, Abi__CheckReply *reply,
                           struct guest_err_detail *detail);
+
+/* vmdk_create.c, vmdk_writer.c */
+enum guest_err vmdk_create(const Abi__CreateRequest *request, struct plan **out,
+                           struct guest_err_detail *detail);
+enum guest_err vmdk_writer_open(struct node *node, const struct image_writer_options *options,
+                                struct image_writer **out, struct guest_err_detail *detail);
 
 #endif

@@ -34,7 +34,7 @@ static uint64_t stream_bytes(const struct vmdk_extent *e, const struct vmdk_grai
     uint64_t most = 2 * vmdk_cluster_bytes(e);
 
     if (grain->offset >= size)
-        return 0;
+        return 1; /* there is nothing, and that does not decode */
     if (grain->next_offset > grain->offset)
         most = min_u64(most, grain->next_offset - grain->offset);
     return min_u64(most, size - grain->offset);

@@ -50,6 +50,8 @@ gboolean create_image(const struct create_opts *opts, const char *filename, gboo
         return create_raw(filename, TRUE, &file, no_flush, error);
     if (strcmp(format, "qcow2") == 0)
         return create_qcow2_image(opts, filename, &file, no_flush, error);
+    if (strcmp(format, "vmdk") == 0)
+        return create_vmdk_image(opts, filename, &file, no_flush, error);
     return driver_require_built(create_opts_format(opts), error) &&
            create_planned_image(opts, filename, &file, no_flush, error);
 }

@@ -52,8 +52,8 @@ static void options_fill(const struct create_opts *opts, struct options_message 
     }
 }
 
-static gboolean start_plan(struct cell *cell, const struct create_opts *opts, uint64_t size_bytes,
-                           GError **error)
+gboolean create_start_plan(struct cell *cell, const struct create_opts *opts, uint64_t size_bytes,
+                           const struct create_extras *extras, GError **error)
 {
     Abi__CreateRequest request = ABI__CREATE_REQUEST__INIT;
     struct options_message options;
@@ -72,6 +72,15 @@ static gboolean start_plan(struct cell *cell, const struct create_opts *opts, ui
     request.n_option = options.nr;
     request.random = (ProtobufCBinaryData){.len = sizeof(random), .data = random};
     request.time_sec = (uint64_t)time(NULL);
+    if (extras != NULL) {
+        request.file_name = (ProtobufCBinaryData){.len = strlen(extras->file_name),
+                                                  .data = (uint8_t *)extras->file_name};
+        request.extent_name = extras->extent_names;
+        request.n_extent_name = extras->nr_extents;
+        request.first_extent_blob = CREATE_EXTENT_BLOB;
+        request.has_parent_id = extras->has_parent_id;
+        request.parent_id = extras->parent_id;
+    }
     ok = cell_call(cell, CELL_METHOD_CREATE, &request.base, NULL, 0, 0,
                    &abi__plan_reply__descriptor, &reply, error);
     options_clear(&options);
@@ -82,8 +91,7 @@ static gboolean start_plan(struct cell *cell, const struct create_opts *opts, ui
     return ok;
 }
 
-/* A write that failed: the words every format but qcow2 has for it. */
-static gboolean set_write_error(int number, GError **error)
+gboolean create_write_error(int number, GError **error)
 {
     if (number == 0)
         return FALSE;
@@ -104,7 +112,7 @@ gboolean create_planned_image(const struct create_opts *opts, const char *filena
 
     if (file->preallocation == PREALLOC_METADATA)
         return wording_fail(error, "Unsupported preallocation mode: metadata");
-    if (cell == NULL || !start_plan(cell, opts, file->size_bytes, error))
+    if (cell == NULL || !create_start_plan(cell, opts, file->size_bytes, NULL, error))
         return FALSE;
     if (apply_explains())
         return apply_plan(cell, &target, 1, NULL, NULL, error);
@@ -113,10 +121,10 @@ gboolean create_planned_image(const struct create_opts *opts, const char *filena
         return FALSE;
     target.endpoint = image.endpoint;
     if (!apply_plan(cell, &target, 1, &failed, NULL, error))
-        return set_write_error(failed, error);
+        return create_write_error(failed, error);
     failed = endpoint_flush(image.endpoint);
     if (failed != 0)
-        return set_write_error(failed, error);
+        return create_write_error(failed, error);
     image.made = FALSE;
     return TRUE;
 }

@@ -10,15 +10,40 @@
 #include "src/plan/made_file.h"
 
 /* Blobs of a creation plan: the image, and the file of its data where that is another. */
-#define CREATE_IMAGE_BLOB 0u
-#define CREATE_DATA_BLOB  1u
+#define CREATE_IMAGE_BLOB  0u
+#define CREATE_DATA_BLOB   1u
+#define CREATE_EXTENT_BLOB 16u /* and up: the further files of an image that has many */
 
 /* A cell for a planner. NULL with *error. */
 struct cell *create_cell(GError **error);
 
+/* What only an image of several files, or with a parent known by a number, has to say. */
+struct create_extras {
+    const char *file_name;             /* last component */
+    ProtobufCBinaryData *extent_names; /* last components */
+    size_t nr_extents;
+    gboolean has_parent_id;
+    uint64_t parent_id;
+};
+
+/*
+ * Has the cell plan a new image; apply_plan carries it out.
+ *
+ * in:      extras: may be NULL
+ * returns: FALSE with stock's sentence
+ */
+gboolean create_start_plan(struct cell *cell, const struct create_opts *opts, uint64_t size_bytes,
+                           const struct create_extras *extras, GError **error);
+
+/* A write that failed: the words every format but qcow2 has for it. FALSE, always. */
+gboolean create_write_error(int number, GError **error);
+
 /* create_image for each kind of target; file: the options of the file below. */
 gboolean create_qcow2_image(const struct create_opts *opts, const char *filename,
                             const struct create_file *file, gboolean no_flush, GError **error);
+
+gboolean create_vmdk_image(const struct create_opts *opts, const char *filename,
+                           const struct create_file *file, gboolean no_flush, GError **error);
 
 /*
  * Any format whose planner takes its options as key and value, in one file.
