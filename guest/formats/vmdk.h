@@ -33,7 +33,8 @@ struct vmdk_extent {
     uint32_t cluster_sectors; /* not flat: of a grain */
     uint32_t gtes_per_gt;
     uint32_t gd_entries;
-    uint64_t gd_offset; /* bytes */
+    uint64_t gd_offset;  /* bytes */
+    uint64_t rgd_offset; /* bytes, 0: none */
     bool flat;
     bool sesparse;
     bool compressed;

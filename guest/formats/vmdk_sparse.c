@@ -112,7 +112,8 @@ static enum guest_err open_hosted(struct vmdk *v, struct vmdk_extent *e, uint64_
     e->compressed = h.compression == VMDK_COMPRESSION_DEFLATE;
     e->markers = h.flags & VMDK_FLAG_MARKERS;
     e->zero_grain = h.flags & VMDK_FLAG_ZERO_GRAIN;
-    return vmdk_check_tables(e, h.rgd_offset * VMDK_SECTOR_BYTES, h.flags & VMDK_FLAG_RGD, detail);
+    e->rgd_offset = h.flags & VMDK_FLAG_RGD ? h.rgd_offset * VMDK_SECTOR_BYTES : 0;
+    return vmdk_check_tables(e, e->rgd_offset, e->rgd_offset != 0, detail);
 }
 
 static enum guest_err open_cowd(struct vmdk_extent *e, struct guest_err_detail *detail)

@@ -114,14 +114,16 @@ static gboolean fill_options(const struct options *opt, const GPtrArray *sources
     *out = (struct copy_options){
         .workers = pool_default_workers(opt->parallel, COPY_WORKER_ADDRESSES),
         .sparse_bytes = opt->have_sparse_size ? opt->sparse_size_bytes : SPARSE_BYTES,
-        .out_of_order = opt->oob_writes,
+        .out_of_order = opt->oob_writes && target->codec != CELL_CODEC_VMDK_GRAIN,
         .salvage = opt->salvage,
         .quiet = opt->quiet,
         .refuse_data = target->refuses_compression,
         .offload = opt->copy_range,
         .codec = target->codec,
         .rate_bytes = opt->have_rate_limit ? opt->rate_limit_bytes : 0,
-        .chunk_bytes = opt->compress ? target_shape(target->target)->unit_bytes : REQUEST_BYTES,
+        .chunk_bytes = target_shape(target->target)->compresses
+                           ? target_shape(target->target)->unit_bytes
+                           : REQUEST_BYTES,
     };
     for (guint i = 0; i < sources->len; i++) {
         out->source_unit = MAX(out->source_unit, image_cluster_size(g_ptr_array_index(sources, i)));

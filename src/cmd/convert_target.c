@@ -90,6 +90,11 @@ static gboolean find_codec(struct convert_target *out, GError **error)
     ok = wire_decode_info((const Abi__InfoReply *)message, info, error);
     protobuf_c_message_free_unpacked(message, NULL);
     out->codec = CELL_CODEC_DEFLATE;
+    if (ok && info->specific.vmdk != NULL) {
+        gboolean stream = strcmp(info->specific.vmdk->create_type, "streamOptimized") == 0;
+
+        out->codec = stream ? CELL_CODEC_VMDK_GRAIN : CELL_CODEC_NONE;
+    }
     if (ok && info->specific.qcow2 != NULL &&
         strcmp(info->specific.qcow2->compression_type, "zstd") == 0) {
         out->codec = CELL_CODEC_ZSTD;
@@ -98,20 +103,38 @@ static gboolean find_codec(struct convert_target *out, GError **error)
     return ok;
 }
 
+static gboolean is_vmdk(const struct image *image)
+{
+    return strcmp(image_format(image), "vmdk") == 0;
+}
+
 static gboolean open_target(const struct options *opt, struct convert_target *out, GError **error)
 {
-    out->target =
-        target_new_image(out->image,
-                         &(struct target_image_options){.fresh = !opt->no_create,
-                                                        .compressed = opt->compress,
-                                                        .reads_zero = opt->target_is_zero},
-                         error);
+    gboolean compressed = opt->compress;
+
+    /* Streams take nothing else; into other VMDK images stock writes as if nothing were said. */
+    if (image_cell(out->image) != NULL && (opt->compress || is_vmdk(out->image))) {
+        if (!find_codec(out, error)) {
+            return FALSE;
+        }
+        if (is_vmdk(out->image) && opt->compress && image_cluster_size(out->image) == 0) {
+            return wording_fail(error, "invalid cluster size");
+        }
+        if (is_vmdk(out->image)) {
+            compressed = out->codec == CELL_CODEC_VMDK_GRAIN;
+        }
+    }
+    out->target = target_new_image(
+        out->image,
+        &(struct target_image_options){
+            .fresh = !opt->no_create, .compressed = compressed, .reads_zero = opt->target_is_zero},
+        error);
     if (out->target == NULL) {
         return FALSE;
     }
-    out->refuses_compression =
-        opt->compress && target_shape(out->target)->data != image_endpoint(out->image);
-    return !opt->compress || find_codec(out, error);
+    out->refuses_compression = opt->compress && !is_vmdk(out->image) &&
+                               target_shape(out->target)->data != image_endpoint(out->image);
+    return TRUE;
 }
 
 static gboolean open_image(const struct options *opt, struct cache_mode cache,

@@ -14,17 +14,29 @@
  *   1 MiB    5030225 (0.62)   3: 4787658  4: 4550324 (0.18)
  *
  * zstd runs at its default level, as stock does.
+ *
+ * A grain of a stream-optimized VMDK is its marker (first sector, bytes of the stream), a zlib
+ * stream and zeros up to the next sector; it has to be a stream even where that is no shorter.
  */
 #include "src/copy/compress.h"
 
 #include <libdeflate.h>
+#include <string.h>
 #include <zstd.h>
 
 #include "src/copy/incompressible.h"
 
+#define MARKER_BYTES 12u
+#define SECTOR_BYTES 512u
+
+/* Marker, what stored blocks add, and the rest of a sector. */
+#define GRAIN_EXTRA_BYTES 2048u
+
 struct compressor {
     gsize unit_bytes;
     struct libdeflate_compressor *deflate;
+    struct libdeflate_compressor *store; /* grains: for what does not shrink */
+    gboolean grains;
     ZSTD_CCtx *zstd;
 };
 
@@ -41,13 +53,18 @@ struct compressor *compressor_new(enum cell_codec codec, gsize unit_bytes)
     struct compressor *compressor = g_new0(struct compressor, 1);
 
     compressor->unit_bytes = unit_bytes;
+    compressor->grains = codec == CELL_CODEC_VMDK_GRAIN;
+    if (compressor->grains) {
+        compressor->store = libdeflate_alloc_compressor(0);
+    }
     if (codec == CELL_CODEC_ZSTD) {
         compressor->zstd = ZSTD_createCCtx();
     } else {
         compressor->deflate = libdeflate_alloc_compressor(deflate_level(unit_bytes));
     }
-    if (compressor->zstd == NULL && compressor->deflate == NULL) {
-        g_free(compressor);
+    if ((compressor->zstd == NULL && compressor->deflate == NULL) ||
+        (compressor->grains && compressor->store == NULL)) {
+        compressor_free(compressor);
         return NULL;
     }
     return compressor;
@@ -61,13 +78,52 @@ void compressor_free(struct compressor *compressor)
     if (compressor->deflate != NULL) {
         libdeflate_free_compressor(compressor->deflate);
     }
+    if (compressor->store != NULL) {
+        libdeflate_free_compressor(compressor->store);
+    }
     ZSTD_freeCCtx(compressor->zstd);
     g_free(compressor);
 }
 
-gsize compress_unit(struct compressor *compressor, const void *in, void *out)
+gsize compressor_bound(gsize bytes, gsize unit_bytes)
+{
+    return bytes + (bytes / unit_bytes + 1) * GRAIN_EXTRA_BYTES;
+}
+
+static void put_le(guint8 *out, guint64 value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++) {
+        out[i] = (guint8)(value >> (8 * i));
+    }
+}
+
+static gsize compress_grain(struct compressor *compressor, guint64 start, const void *in,
+                            guint8 *out)
+{
+    gsize len = compressor->unit_bytes, room = len + GRAIN_EXTRA_BYTES - SECTOR_BYTES, end;
+    gsize made = incompressible(in, len) ? 0
+                                         : libdeflate_zlib_compress(compressor->deflate, in, len,
+                                                                    out + MARKER_BYTES, len);
+
+    if (made == 0) {
+        made = libdeflate_zlib_compress(compressor->store, in, len, out + MARKER_BYTES,
+                                        room - MARKER_BYTES);
+    }
+    g_assert(made != 0); /* stored blocks fit */
+    put_le(out, start / SECTOR_BYTES, 8);
+    put_le(out + 8, made, 4);
+    end = (MARKER_BYTES + made + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES;
+    memset(out + MARKER_BYTES + made, 0, end - MARKER_BYTES - made);
+    return end;
+}
+
+gsize compress_unit(struct compressor *compressor, guint64 start, const void *in, void *out)
 {
     gsize len = compressor->unit_bytes;
+
+    if (compressor->grains) {
+        return compress_grain(compressor, start, in, out);
+    }
 
     if (incompressible(in, len)) {
         return 0;

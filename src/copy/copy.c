@@ -20,7 +20,8 @@ static void start_worker(struct copy *copy, struct copy_worker *worker)
         worker->slots[i].worker = worker;
         worker->slots[i].places = g_array_new(FALSE, FALSE, sizeof(struct cell_place));
         if (copy->shape->compresses) {
-            worker->slots[i].packed = g_malloc(copy->job_bytes);
+            worker->slots[i].packed =
+                g_malloc(compressor_bound(copy->job_bytes, copy->shape->unit_bytes));
         }
     }
 }

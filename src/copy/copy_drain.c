@@ -25,13 +25,14 @@ static guint write_run(struct copy *copy, struct copy_slot *slot, guint first, g
                        int *out_err)
 {
     struct iovec iov[IOV_MAX_USED];
-    guint64 offset = g_array_index(slot->places, struct cell_place, first).offset, end = offset;
+    const struct cell_place *head = &g_array_index(slot->places, struct cell_place, first);
+    guint64 offset = head->offset, end = offset;
     guint i = first;
 
     for (; i < slot->places->len && i - first < IOV_MAX_USED; i++) {
         const struct cell_place *place = &g_array_index(slot->places, struct cell_place, i);
 
-        if (place->kind == CELL_PLACE_ZERO || place->offset != end) {
+        if (place->kind == CELL_PLACE_ZERO || place->offset != end || place->blob != head->blob) {
             break;
         }
         iov[i - first].iov_len = stored_len(place);
@@ -43,7 +44,7 @@ static guint write_run(struct copy *copy, struct copy_slot *slot, guint first, g
         }
         end += iov[i - first].iov_len;
     }
-    *out_err = endpoint_pwritev(copy->shape->data, offset, iov, (int)(i - first));
+    *out_err = endpoint_pwritev(target_blob(copy->target, head), offset, iov, (int)(i - first));
     return i - first;
 }
 

@@ -96,7 +96,7 @@ static void add_packed(struct copy *copy, struct copy_slot *slot, const guint8 *
 
     for (guint64 at = start; at < start + length; at += unit) {
         guint64 len = MIN(unit, start + length - at);
-        gsize made = compress_unit(slot->worker->compressor, buf + (at - slot->job->start),
+        gsize made = compress_unit(slot->worker->compressor, at, buf + (at - slot->job->start),
                                    slot->packed + *packed_len);
 
         add_place(slot, made ? CELL_PLACE_COMPRESSED : CELL_PLACE_DATA, at, len, (guint32)made);

@@ -21,6 +21,11 @@ void target_attach(struct target *target, struct pool *pool)
     target->pool = pool;
 }
 
+struct endpoint *target_blob(const struct target *target, const struct cell_place *place)
+{
+    return target->ops->blob != NULL ? target->ops->blob(target, place->blob) : target->shape.data;
+}
+
 gboolean target_room(struct target *target, GArray *places, struct target_fault *fault)
 {
     return target->ops->room(target, places, fault);

@@ -70,6 +70,9 @@ struct target *target_new_writer(const struct target_writer_options *options, GE
 void target_free(struct target *target);
 const struct target_shape *target_shape(const struct target *target);
 
+/* Worker: the file that the bytes of a place go to. */
+struct endpoint *target_blob(const struct target *target, const struct cell_place *place);
+
 /* Says which pool's lock and feeder to use. */
 void target_attach(struct target *target, struct pool *pool);
 

@@ -6,24 +6,25 @@
 
 #include <string.h>
 
-#define BLOBS_MAX 16u
-
 /* The endpoints of the image itself that may be written: not those of its backing files. */
-static unsigned writable_blobs(struct image *image, struct apply_target *out)
+static struct apply_target *writable_blobs(struct image *image, guint *out_nr)
 {
-    unsigned nr = 0;
+    GArray *out = g_array_new(FALSE, TRUE, sizeof(struct apply_target));
 
-    for (uint32_t blob = 0; nr < BLOBS_MAX; blob++) {
+    for (uint32_t blob = 0; blob < CELL_BLOBS_MAX; blob++) {
         struct endpoint *endpoint = image_blob(image, blob);
 
         if (endpoint == NULL) {
             break;
         }
         if (endpoint_writable(endpoint)) {
-            out[nr++] = (struct apply_target){.blob = blob, .endpoint = endpoint};
+            struct apply_target target = {.blob = blob, .endpoint = endpoint};
+
+            g_array_append_val(out, target);
         }
     }
-    return nr;
+    *out_nr = out->len;
+    return (struct apply_target *)g_array_free(out, FALSE);
 }
 
 /* A file that was just made reads as zeros; a device holds what it held before. */
@@ -38,7 +39,7 @@ static struct target *new_raw(struct image *image, const struct target_image_opt
 struct target *target_new_image(struct image *image, const struct target_image_options *options,
                                 GError **error)
 {
-    struct apply_target blobs[BLOBS_MAX];
+    g_autofree struct apply_target *blobs = NULL;
     struct target_writer_options writer = {
         .cell = image_cell(image),
         .node = image_node(image),
@@ -47,12 +48,11 @@ struct target *target_new_image(struct image *image, const struct target_image_o
         .compressed = options->compressed,
         .reads_zero = options->reads_zero,
         .keep_zeros = options->keep_zeros,
-        .blobs = blobs,
     };
 
     if (writer.cell == NULL) {
         return new_raw(image, options);
     }
-    writer.nr_blobs = writable_blobs(image, blobs);
+    writer.blobs = blobs = writable_blobs(image, &writer.nr_blobs);
     return target_new_writer(&writer, error);
 }

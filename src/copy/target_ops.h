@@ -15,6 +15,7 @@ struct target_ops {
     gboolean (*serve)(struct target *target, guint64 most_bytes, struct target_fault *fault);
     void (*abandon)(struct target *target);
     gboolean (*finish)(struct target *target, struct target_fault *fault);
+    struct endpoint *(*blob)(const struct target *target, guint32 blob); /* NULL: there is one */
     void (*free)(struct target *target);
 };
 

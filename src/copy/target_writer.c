@@ -16,7 +16,7 @@
 #include "src/copy/target_ops.h"
 #include "src/wire/decode.h"
 
-#define BLOBS_MAX     16u
+#define BLOBS_MAX     CELL_BLOBS_MAX
 #define LEASE_MIN     (1ull << 20)
 #define LEASE_MAX     (64ull << 20)
 #define LEASE_ALIGN   512u  /* not every format has its units on multiples of them */
@@ -34,7 +34,7 @@ struct placing {
 struct writer {
     struct target target;
     struct cell *cell;
-    struct apply_target blobs[BLOBS_MAX];
+    struct apply_target *blobs; /* sorted by id */
     guint nr_blobs;
     guint32 data_blob;
     gboolean leases, linear;
@@ -212,8 +212,33 @@ static gboolean pass_reports(struct writer *writer, gboolean all, struct target_
     }
 }
 
+static struct endpoint *blob_endpoint(const struct writer *writer, guint32 blob)
+{
+    guint low = 0, high = writer->nr_blobs;
+
+    while (low < high) {
+        guint middle = (low + high) / 2;
+
+        if (writer->blobs[middle].blob == blob) {
+            return writer->blobs[middle].endpoint;
+        }
+        if (writer->blobs[middle].blob < blob) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return NULL;
+}
+
+static struct endpoint *writer_blob(const struct target *target, guint32 blob)
+{
+    return blob_endpoint((const struct writer *)target, blob);
+}
+
 /* Checks placed runs against what was asked: the same runs, perhaps in more pieces. */
-static gboolean same_runs(const GArray *asked, const struct cell_place *placed, guint nr)
+static gboolean same_runs(const struct writer *writer, const GArray *asked,
+                          const struct cell_place *placed, guint nr)
 {
     guint a = 0;
     guint64 covered = 0; /* of asked run a */
@@ -224,7 +249,8 @@ static gboolean same_runs(const GArray *asked, const struct cell_place *placed, 
         if (a == asked->len || placed[i].kind != want->kind ||
             placed[i].comp_len != want->comp_len || placed[i].start != want->start + covered ||
             placed[i].length == 0 || placed[i].length > want->length - covered ||
-            placed[i].offset > OFFSET_MAX) {
+            placed[i].offset > OFFSET_MAX ||
+            (want->kind != CELL_PLACE_ZERO && blob_endpoint(writer, placed[i].blob) == NULL)) {
             return FALSE;
         }
         covered += placed[i].length;
@@ -260,7 +286,7 @@ static gboolean place_run(struct writer *writer, GArray *places, struct target_f
     if (!cell_take_records(writer->cell, placed, nr, sizeof(*placed), &error)) {
         return target_error(fault, error);
     }
-    if (!same_runs(places, placed, nr)) {
+    if (!same_runs(writer, places, placed, nr)) {
         return refuse(fault, "placed runs");
     }
     g_array_set_size(places, 0);
@@ -293,16 +319,6 @@ static gboolean place_waiting(struct writer *writer, struct target_fault *fault)
 }
 
 /* ---- workers ---- */
-
-static struct endpoint *blob_endpoint(const struct writer *writer, guint32 blob)
-{
-    for (guint i = 0; i < writer->nr_blobs; i++) {
-        if (writer->blobs[i].blob == blob) {
-            return writer->blobs[i].endpoint;
-        }
-    }
-    return NULL;
-}
 
 /* A worker that was let go because the copy has failed elsewhere. */
 static gboolean let_go(struct target_fault *fault)
@@ -538,6 +554,7 @@ static void writer_free(struct target *target)
         endpoint_unref(writer->blobs[i].endpoint);
     }
     g_array_unref(writer->reports);
+    g_free(writer->blobs);
     g_free(writer);
 }
 
@@ -548,6 +565,7 @@ static const struct target_ops writer_ops = {
     .serve = writer_serve,
     .abandon = writer_abandon,
     .finish = writer_finish,
+    .blob = writer_blob,
     .free = writer_free,
 };
 
@@ -600,6 +618,7 @@ struct target *target_new_writer(const struct target_writer_options *options, GE
     struct target_fault fault;
 
     g_assert(options->nr_blobs <= BLOBS_MAX);
+    writer->blobs = g_new(struct apply_target, MAX(options->nr_blobs, 1));
     writer->target.ops = &writer_ops;
     writer->cell = options->cell;
     writer->reports = g_array_new(FALSE, FALSE, sizeof(struct cell_place));

@@ -92,6 +92,8 @@ def _facts(tools, folder, name, env):
     facts = json.loads(told.out.replace(folder.encode(), b"<dir>"))
     for key in ("actual-size", "children"):
         facts.pop(key, None)
+    if facts.get("format") == "vmdk":
+        facts["format-specific"]["data"].pop("cid")  # random
     for bitmap in facts.get("snapshots", []):
         for key in ("date-sec", "date-nsec"):
             bitmap.pop(key)
