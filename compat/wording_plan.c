@@ -60,6 +60,7 @@ static const struct wording_row rows[] = {
 
     {GUEST_ERR_PLAN_SNAPSHOTS_FULL, "File too large"},
     {GUEST_ERR_PLAN_SNAPSHOT_BITMAPS, "Device has active dirty bitmaps"},
+    {GUEST_ERR_PLAN_SNAPSHOT_DATA, "Operation not supported"},
     {GUEST_ERR_PLAN_SNAPSHOT_SIZE, "A snapshot of {0} bytes does not fit the image"},
 
     {GUEST_ERR_PLAN_BACKING_RAW, "Invalid argument"},

@@ -48,6 +48,7 @@
 #define GUEST_ERR_PLAN_SNAPSHOTS_FULL   GUEST_ERR_PLAN_CODE(64)
 #define GUEST_ERR_PLAN_SNAPSHOT_BITMAPS GUEST_ERR_PLAN_CODE(65)
 #define GUEST_ERR_PLAN_SNAPSHOT_SIZE    GUEST_ERR_PLAN_CODE(66) /* 0: of the snapshot, bytes */
+#define GUEST_ERR_PLAN_SNAPSHOT_DATA    GUEST_ERR_PLAN_CODE(67) /* data is in another file */
 
 /* backing file */
 #define GUEST_ERR_PLAN_BACKING_RAW  GUEST_ERR_PLAN_CODE(80) /* the data file alone is the disk */

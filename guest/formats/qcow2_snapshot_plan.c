@@ -14,7 +14,7 @@
 static enum guest_err check(const struct snap_plan *p, struct guest_err_detail *detail)
 {
     if (p->q->has_data_file)
-        return err_plain(detail, GUEST_ERR_NOT_SUPPORTED);
+        return err_plain(detail, GUEST_ERR_PLAN_SNAPSHOT_DATA);
     if (p->q->header.incompatible_features & QCOW2_INCOMPAT_DIRTY)
         return err_plain(detail, GUEST_ERR_PLAN_DIRTY);
     return GUEST_OK;

@@ -56,6 +56,7 @@ static int errno_of(const GError *error)
     switch (wire_error_code(error)) {
     case GUEST_ERR_NOT_SUPPORTED:
     case GUEST_ERR_PLAN_V2_SNAPSHOTS:
+    case GUEST_ERR_PLAN_SNAPSHOT_DATA:
         return ENOTSUP;
     case GUEST_ERR_PLAN_REFCOUNT_FULL:
     case GUEST_ERR_PLAN_SIZE_UNALIGNED:

@@ -148,7 +148,7 @@ static void test_refusals(void)
     refuse(&b, APPLY, "s1", GUEST_ERR_SNAPSHOT_NOT_FOUND);
     refuse(&b, DELETE, "s1", GUEST_ERR_SNAPSHOT_NOT_FOUND);
     bench_shell(&b, "rm image; qemu-img create -q -f qcow2 -o data_file=data image 1M");
-    refuse(&b, CREATE, "s1", GUEST_ERR_NOT_SUPPORTED);
+    refuse(&b, CREATE, "s1", GUEST_ERR_PLAN_SNAPSHOT_DATA);
     bench_shell(&b, "rm image data; qemu-img create -q -f qcow2 image 1M;"
                     "qemu-img snapshot -c s1 image; qemu-img bitmap --add image b0");
     refuse(&b, APPLY, "s1", GUEST_ERR_PLAN_SNAPSHOT_BITMAPS);
