@@ -5,7 +5,7 @@
 # holds the other respects, with the same words.
 . "$(dirname "$0")/../lib/libtest.sh"
 requires_stock
-plan 24
+plan 36
 export INSTAR_QEMU_PROFILE=7.2
 
 $stock create -q -f qcow2 a.qcow2 64M
@@ -132,6 +132,67 @@ run resize a.qcow2 65M
 exits 1 && says 'Failed to get "write" lock' && says 'Is another process using the image \[a.qcow2\]\?'
 ok "resize does not write what stock reads"
 release
+
+# ---- the daemons that keep images open ----
+
+stock_nbd=$("$test_lib/oracle" 7.2 qemu-nbd)
+stock_daemon=$(command -v qemu-storage-daemon)
+
+# serve NAME [ro]: a daemon opens a.qcow2 to serve it on a socket.
+serve() {
+    local name=$1 readonly=${2:-}
+    rm -f socket
+    case $name in
+    qemu-nbd) $stock_nbd ${readonly:+-r} -t -f qcow2 -k "$PWD/socket" a.qcow2 >served 2>&1 & ;;
+    *)
+        $stock_daemon --blockdev "driver=file,node-name=f,filename=a.qcow2${readonly:+,read-only=on}" \
+            --blockdev "driver=qcow2,node-name=q,file=f${readonly:+,read-only=on}" \
+            --nbd-server "addr.type=unix,addr.path=$PWD/socket" \
+            --export "nbd,id=e,node-name=q,writable=$([ "$readonly" ] && echo off || echo on)" >served 2>&1 &
+        ;;
+    esac
+    server=$!
+    for _ in $(seq 200); do
+        [ -S socket ] || ! kill -0 $server 2>/dev/null || { sleep 0.05; continue; }
+        break
+    done
+}
+
+stop_serving() {
+    kill $server 2>/dev/null
+    wait $server 2>/dev/null
+}
+
+for name in qemu-nbd qemu-storage-daemon; do
+    if ! command -v $name >/dev/null; then
+        skip "$name" "it is not installed" 6
+        continue
+    fi
+    serve $name
+    agrees info a.qcow2 && exits 1
+    ok "info, while $name may write"
+    agrees info -U a.qcow2 && exits 0
+    ok "info -U, while $name may write"
+    agrees resize a.qcow2 66M && exits 1
+    ok "resize, while $name may write"
+    stop_serving
+    serve $name ro
+    agrees map a.qcow2 && exits 0
+    ok "map, while $name reads"
+    agrees resize a.qcow2 66M && exits 1
+    ok "resize, while $name reads"
+    stop_serving
+    stop_while_locked a.qcow2 convert -r 32M -O raw a.qcow2 out.raw
+    if grep -q "OFDLCK.*:$inode " /proc/locks; then
+        serve $name
+        stop_serving
+        grep -q 'Failed to get "write" lock' served
+        ok "$name does not open for writing what our convert reads"
+    else
+        skip "$name against our convert" "it was over too soon"
+    fi
+    go_on
+done
 
 run info a.qcow2
 exits 0
