@@ -9,6 +9,7 @@
 #include "compat/wording.h"
 #include "guest/abi/error_bochs.h"
 #include "guest/abi/error_cloop.h"
+#include "guest/abi/error_dmg.h"
 
 static const struct wording_row rows[] = {
     {GUEST_ERR_READ_ONLY, "Image is read-only"},
@@ -28,6 +29,11 @@ static const struct wording_row rows[] = {
     {CLOOP_ERR_OFFSETS, "image requires too many offsets, try increasing block size"},
     {CLOOP_ERR_ORDER, "offsets not monotonically increasing at index {0}, image file is corrupt"},
     {CLOOP_ERR_SIZE, "invalid compressed block size at index {0}, image file is corrupt"},
+
+    {DMG_ERR_SHORT, "dmg file must be at least 512 bytes long"},
+    {DMG_ERR_TRAILER, "Could not locate UDIF trailer in dmg file"},
+    {DMG_ERR_SECTORS, "sector count {0} for chunk {1} is larger than max ({2})"},
+    {DMG_ERR_LENGTH, "length {0} for chunk {1} is larger than max ({2})"},
 };
 
 void wording_register_readonly(void)

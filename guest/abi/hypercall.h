@@ -166,7 +166,8 @@ enum cell_extent_flags {
     CELL_EXTENT_HAS_OFFSET = 1, /* offset is valid (also zero clusters that keep their cluster) */
     CELL_EXTENT_RECURSE = 2,    /* the host must refine by the blob's own holes (lseek) */
     CELL_EXTENT_OPAQUE = 8,     /* the format does not tell: shown as data without a place */
-    CELL_EXTENT_REJECTED = 4,   /* lies below a layer that does not accept it: reading fails */
+    CELL_EXTENT_REJECTED = 4,   /* lies below a layer that does not accept it, or (OPAQUE) where
+                                   nothing can be: reading fails */
 };
 
 struct cell_extent {

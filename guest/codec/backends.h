@@ -13,6 +13,8 @@
 
 struct libdeflate_decompressor;
 struct ZSTD_DCtx_s;
+struct bunzip2;
+struct unlzfse;
 
 enum guest_err inflate_raw(struct libdeflate_decompressor **state, struct span in, uint8_t *out,
                            size_t out_len);
@@ -29,5 +31,13 @@ void inflate_free(struct libdeflate_decompressor *state);
 
 enum guest_err unzstd(struct ZSTD_DCtx_s **state, struct span in, uint8_t *out, size_t out_len);
 void unzstd_free(struct ZSTD_DCtx_s *state);
+
+enum guest_err bunzip2(struct bunzip2 **state, struct span in, uint8_t *out, size_t out_len);
+void bunzip2_free(struct bunzip2 *state);
+
+enum guest_err unlzfse(struct unlzfse **state, struct span in, uint8_t *out, size_t out_len);
+void unlzfse_free(struct unlzfse *state);
+
+enum guest_err unadc(struct span in, uint8_t *out, size_t out_len);
 
 #endif

@@ -12,6 +12,8 @@
 struct decoder {
     struct libdeflate_decompressor *inflate;
     struct ZSTD_DCtx_s *zstd;
+    struct bunzip2 *bunzip2;
+    struct unlzfse *lzfse;
 };
 
 struct decoder *decoder_new(void)
@@ -25,6 +27,8 @@ void decoder_free(struct decoder *decoder)
         return;
     inflate_free(decoder->inflate);
     unzstd_free(decoder->zstd);
+    bunzip2_free(decoder->bunzip2);
+    unlzfse_free(decoder->lzfse);
     free(decoder);
 }
 
@@ -42,6 +46,12 @@ static enum guest_err decode(struct decoder *decoder, enum cell_codec codec, str
         return inflate_grain(&decoder->inflate, in, out, out_len);
     case CELL_CODEC_ZSTD:
         return unzstd(&decoder->zstd, in, out, out_len);
+    case CELL_CODEC_BZ2:
+        return bunzip2(&decoder->bunzip2, in, out, out_len);
+    case CELL_CODEC_LZFSE:
+        return unlzfse(&decoder->lzfse, in, out, out_len);
+    case CELL_CODEC_ADC:
+        return unadc(in, out, out_len);
     default:
         return GUEST_ERR_NOT_SUPPORTED;
     }

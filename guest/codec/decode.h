@@ -2,7 +2,8 @@
 /*
  * Decompression of one unit: bytes in, exactly so many bytes out, or an error.
  *
- * One file a library (inflate.c over libdeflate, zstd.c over libzstd); decode.c picks by codec.
+ * One file a codec (inflate.c over libdeflate, zstd.c over libzstd, the others are our own);
+ * decode.c picks by codec.
  * There is no compression here: output is compressed on the host, from bytes that are not parsed.
  */
 #ifndef INSTAR_GUEST_CODEC_DECODE_H

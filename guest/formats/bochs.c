@@ -164,18 +164,11 @@ static void bochs_close(struct node *node)
     node->state = NULL;
 }
 
-/* Where an extent's bitmap begins. A place beyond what an offset can say is one that cannot be
- * read. */
-static enum guest_err extent_place(const struct bochs *b, uint32_t index, uint64_t *out,
-                                   struct guest_err_detail *detail)
+/* Where an extent's bitmap begins; false: beyond what an offset can say. */
+static bool extent_place(const struct bochs *b, uint32_t index, uint64_t *out)
 {
-    uint64_t offset;
-
-    if (!mul_u64(b->catalog[index], b->extent_stride, &offset) ||
-        !add_u64(offset, b->data_offset, &offset) || offset > INT64_MAX - b->extent_stride)
-        return err_numbers(detail, GUEST_ERR_IO, 5 /* EIO */, 0, 0, 0);
-    *out = offset;
-    return GUEST_OK;
+    return mul_u64(b->catalog[index], b->extent_stride, out) &&
+           add_u64(*out, b->data_offset, out) && *out <= INT64_MAX - b->extent_stride;
 }
 
 static enum guest_err load_bitmap(struct bochs *b, uint32_t index, uint64_t place,
@@ -215,9 +208,12 @@ static enum guest_err bochs_map(struct node *node, uint64_t start, uint64_t leng
     };
     if (b->catalog[index] == NO_EXTENT)
         return GUEST_OK;
-    err = extent_place(b, index, &place, detail);
-    if (!err)
-        err = load_bitmap(b, index, place, detail);
+    if (!extent_place(b, index, &place)) {
+        out->kind = CELL_EXTENT_DATA;
+        out->flags |= CELL_EXTENT_HAS_OFFSET | CELL_EXTENT_REJECTED;
+        return GUEST_OK;
+    }
+    err = load_bitmap(b, index, place, detail);
     if (err)
         return err;
     end = div_round_up_u64(within + out->length, SECTOR_BYTES);

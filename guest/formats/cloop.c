@@ -150,8 +150,6 @@ static enum guest_err cloop_map(struct node *node, uint64_t start, uint64_t leng
         err = get_offset(c, index + 1, &end, detail);
     if (err)
         return err;
-    if (end > INT64_MAX || end < offset)
-        return err_numbers(detail, GUEST_ERR_IO, 5 /* EIO */, 0, 0, 0);
     *out = (struct layer_extent){
         .length = min_u64(length, c->block_size - start % c->block_size),
         .source = node->source,
@@ -163,6 +161,11 @@ static enum guest_err cloop_map(struct node *node, uint64_t start, uint64_t leng
         .skip = (uint32_t)(start % c->block_size),
         .codec = CELL_CODEC_ZLIB_CHUNK,
     };
+    if (end > INT64_MAX || end < offset) { /* the file was changed, or is nonsense */
+        out->kind = CELL_EXTENT_DATA;
+        out->flags |= CELL_EXTENT_REJECTED;
+        out->offset = 0;
+    }
     return GUEST_OK;
 }
 

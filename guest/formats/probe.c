@@ -45,13 +45,6 @@ static int probe_parallels(struct span head)
     return magic && le32_at(head, 16) == 2 ? SURE : 0;
 }
 
-/* No sign at the start of the file: the host says when the file's name asks for it. */
-static int probe_dmg(struct span head)
-{
-    return 0;
-}
-
-static const struct format_driver format_dmg = {.name = "dmg", .probe = probe_dmg};
 static const struct format_driver format_parallels = {.name = "parallels",
                                                       .probe = probe_parallels};
 static const struct format_driver format_qcow = {.name = "qcow", .probe = probe_qcow};

@@ -86,7 +86,9 @@ static enum guest_err read_extent(struct node *node, const struct cell_extent *e
 {
     struct source *source;
     if (extent->flags & CELL_EXTENT_REJECTED && extent->kind >= CELL_EXTENT_DATA)
-        return err_plain(detail, GUEST_ERR_INVALID);
+        return extent->flags & CELL_EXTENT_OPAQUE
+                   ? err_numbers(detail, GUEST_ERR_IO, 5 /* EIO */, 0, 0, 0)
+                   : err_plain(detail, GUEST_ERR_INVALID);
     switch (extent->kind) {
     case CELL_EXTENT_HOLE:
     case CELL_EXTENT_ZERO:

@@ -80,7 +80,7 @@ void piece_from_extent(const struct extent *extent, guint64 start, struct piece 
     };
     if (extent->rejected && !extent->zero) {
         out->kind = PIECE_BAD;
-        out->error_number = EINVAL;
+        out->error_number = extent->opaque ? EIO : EINVAL;
         return;
     }
     switch (extent->kind) {

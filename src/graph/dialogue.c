@@ -2,10 +2,12 @@
 /*
  * The cell's part in opening: blobs in, what they are and what they name out.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "compat/profile.h"
 #include "compat/wording.h"
+#include "guest/abi/error_dmg.h"
 #include "guest/abi/error_vmdk.h"
 #include "src/graph/keys.h"
 #include "src/graph/layer.h"
@@ -74,6 +76,21 @@ static void warn_about(const Abi__OpenReply *reply)
         g_autofree char *sentence = wording_cell_sentence(reply->warning[i]->code, NULL, NULL);
 
         report_warning("%s", sentence);
+    }
+}
+
+/* Some complaints are a line of their own, and the reason is told by an errno alone. */
+static void tell_apart(GError *error)
+{
+    switch (wire_error_code(error)) {
+    case DMG_ERR_SECTORS:
+    case DMG_ERR_LENGTH:
+        report_error("%s", error->message);
+        g_free(error->message);
+        error->message = g_strdup(g_strerror(EINVAL));
+        break;
+    default:
+        break;
     }
 }
 
@@ -152,6 +169,9 @@ static gboolean call_open(const struct layer *layer, uint32_t blob, const char *
     ok = wire_decode_open((const Abi__OpenReply *)reply, shown, out, error);
     if (warn) {
         warn_about((const Abi__OpenReply *)reply);
+        if (!ok && error != NULL) {
+            tell_apart(*error);
+        }
     }
     protobuf_c_message_free_unpacked(reply, NULL);
     return ok;

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What can be wrong with a dmg image. The sentences are in compat/wording_readonly.c.
+ */
+#ifndef INSTAR_GUEST_ABI_ERROR_DMG_H
+#define INSTAR_GUEST_ABI_ERROR_DMG_H
+
+#include "guest/abi/error.h"
+
+enum dmg_err {
+    DMG_ERR_SHORT = GUEST_ERR_DMG, /* less than a trailer */
+    DMG_ERR_TRAILER,               /* no trailer where one would be */
+    DMG_ERR_SECTORS,               /* n0: sectors of a chunk, n1: its index, n2: the most */
+    DMG_ERR_LENGTH,                /* n0: bytes of a chunk, n1: its index, n2: the most */
+};
+
+#endif
