@@ -32,6 +32,8 @@ static const struct wording_row rows[] = {
 
     {DMG_ERR_SHORT, "dmg file must be at least 512 bytes long"},
     {DMG_ERR_TRAILER, "Could not locate UDIF trailer in dmg file"},
+    {DMG_ERR_INVALID, "Could not open '{name}': Invalid argument"},
+    {DMG_ERR_SECTOR_COUNT, "Could not refresh total sector count: File too large"},
     {DMG_ERR_SECTORS, "sector count {0} for chunk {1} is larger than max ({2})"},
     {DMG_ERR_LENGTH, "length {0} for chunk {1} is larger than max ({2})"},
 };

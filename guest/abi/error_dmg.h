@@ -10,6 +10,8 @@
 enum dmg_err {
     DMG_ERR_SHORT = GUEST_ERR_DMG, /* less than a trailer */
     DMG_ERR_TRAILER,               /* no trailer where one would be */
+    DMG_ERR_INVALID,               /* EINVAL */
+    DMG_ERR_SECTOR_COUNT,          /* of a disk larger than any */
     DMG_ERR_SECTORS,               /* n0: sectors of a chunk, n1: its index, n2: the most */
     DMG_ERR_LENGTH,                /* n0: bytes of a chunk, n1: its index, n2: the most */
 };

@@ -49,21 +49,24 @@ static enum guest_err read_tables(struct dmg *dmg, const uint8_t *trailer, uint6
                                   struct guest_err_detail *detail)
 {
     uint64_t data = load_be64(&trailer[DMG_AT_DATA_FORK_OFFSET]);
-    uint64_t data_len = load_be64(&trailer[DMG_AT_DATA_FORK_LENGTH]);
     uint64_t rsrc = load_be64(&trailer[DMG_AT_RSRC_FORK_OFFSET]);
     uint64_t rsrc_len = load_be64(&trailer[DMG_AT_RSRC_FORK_LENGTH]);
     uint64_t xml = load_be64(&trailer[DMG_AT_XML_OFFSET]);
     uint64_t xml_len = load_be64(&trailer[DMG_AT_XML_LENGTH]);
+    enum guest_err err;
 
-    if (!range_inside_u64(data, data_len, at) || rsrc >= at || rsrc_len > at - rsrc || xml >= at ||
-        xml_len > at - xml || load_be64(&trailer[DMG_AT_SECTOR_COUNT]) > INT64_MAX)
-        return err_plain(detail, GUEST_ERR_INVALID);
+    if (data > at || rsrc >= at || rsrc_len > at - rsrc || xml >= at || xml_len > at - xml ||
+        load_be64(&trailer[DMG_AT_SECTOR_COUNT]) > INT64_MAX)
+        return dmg_invalid(detail);
     dmg->data_fork_offset = data;
     if (rsrc_len)
-        return dmg_read_resources(dmg, rsrc, rsrc_len, detail);
-    if (xml_len)
-        return dmg_read_list(dmg, xml, xml_len, detail);
-    return err_plain(detail, GUEST_ERR_INVALID);
+        err = dmg_read_resources(dmg, rsrc, rsrc_len, detail);
+    else if (xml_len)
+        err = dmg_read_list(dmg, xml, xml_len, detail);
+    else
+        err = dmg_invalid(detail);
+    /* Stock 7.2 takes an empty table, and reads beside it. */
+    return !err && dmg->nr_chunks == 0 ? dmg_invalid(detail) : err;
 }
 
 static enum guest_err dmg_open(struct node *node, const Abi__OpenRequest *request,
@@ -88,9 +91,9 @@ static enum guest_err dmg_open(struct node *node, const Abi__OpenRequest *reques
         err = read_tables(dmg, trailer, at, detail);
     if (!err &&
         !mul_u64(load_be64(&trailer[DMG_AT_SECTOR_COUNT]), DMG_SECTOR_BYTES, &node->virtual_size))
-        err = err_plain(detail, GUEST_ERR_FILE_TOO_LARGE);
+        err = err_plain(detail, (enum guest_err)DMG_ERR_SECTOR_COUNT);
     if (!err && node->virtual_size > INT64_MAX)
-        err = err_plain(detail, GUEST_ERR_FILE_TOO_LARGE);
+        err = err_plain(detail, (enum guest_err)DMG_ERR_SECTOR_COUNT);
     return err;
 }
 

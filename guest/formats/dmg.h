@@ -22,6 +22,12 @@ struct dmg {
     uint32_t nr_chunks, max_chunks;
 };
 
+/* Damage that stock has no words for. */
+static inline enum guest_err dmg_invalid(struct guest_err_detail *detail)
+{
+    return err_numbers(detail, (enum guest_err)DMG_ERR_INVALID, 0, 0, 0, 0);
+}
+
 /* A block table that comes byte by byte. */
 struct dmg_table {
     struct dmg *dmg;
@@ -48,7 +54,7 @@ enum guest_err dmg_table_add(struct dmg_table *table, struct span bytes,
 /*
  * Reads every block table of the property list at [offset, offset + length).
  *
- * returns: GUEST_ERR_INVALID when the list is too long or a table has no end; as dmg_table_add
+ * returns: DMG_ERR_INVALID when the list is too long or a table has no end; as dmg_table_add
  * bound:   DMG_XML_LENGTH_MAX bytes of memory and work
  */
 enum guest_err dmg_read_list(struct dmg *dmg, uint64_t offset, uint64_t length,

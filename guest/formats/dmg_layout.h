@@ -12,7 +12,7 @@
  *   OFFSET SIZE NAME              MEANING
  *        0    4 signature         "koly"
  *       24    8 DataForkOffset    what offsets of chunks count from
- *       32    8 DataForkLength
+ *       32    8 DataForkLength    not looked at
  *       40    8 RsrcForkOffset
  *       48    8 RsrcForkLength    0: the property list it is
  *      216    8 XMLOffset
@@ -42,7 +42,6 @@
 #define DMG_TRAILER_BYTES 512u
 
 #define DMG_AT_DATA_FORK_OFFSET 24u
-#define DMG_AT_DATA_FORK_LENGTH 32u
 #define DMG_AT_RSRC_FORK_OFFSET 40u
 #define DMG_AT_RSRC_FORK_LENGTH 48u
 #define DMG_AT_XML_OFFSET       216u

@@ -174,7 +174,7 @@ static enum guest_err add_elements(struct dmg *dmg, struct span list,
         enum guest_err err;
 
         if (last == list.len)
-            return err_plain(detail, GUEST_ERR_INVALID);
+            return dmg_invalid(detail);
         err = add_base64(dmg, span_of(&list.data[first], last - first), detail);
         if (err)
             return err;
@@ -190,7 +190,7 @@ enum guest_err dmg_read_list(struct dmg *dmg, uint64_t offset, uint64_t length,
     uint8_t *list;
 
     if (length > DMG_XML_LENGTH_MAX)
-        return err_plain(detail, GUEST_ERR_INVALID);
+        return dmg_invalid(detail);
     list = arena_bytes(length);
     if (!list)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
@@ -240,11 +240,11 @@ enum guest_err dmg_read_resources(struct dmg *dmg, uint64_t offset, uint64_t len
     enum guest_err err = read_be32(dmg, offset, &data_offset, detail);
 
     if (!err && data_offset > length)
-        err = err_plain(detail, GUEST_ERR_INVALID);
+        err = dmg_invalid(detail);
     if (!err)
         err = read_be32(dmg, offset + 8, &count, detail);
     if (!err && (count == 0 || (uint64_t)data_offset + count > length))
-        err = err_plain(detail, GUEST_ERR_INVALID);
+        err = dmg_invalid(detail);
     if (err)
         return err;
     offset += data_offset;
@@ -252,7 +252,7 @@ enum guest_err dmg_read_resources(struct dmg *dmg, uint64_t offset, uint64_t len
     while (offset < end) {
         err = read_be32(dmg, offset, &count, detail);
         if (!err && (count == 0 || count > end - offset))
-            err = err_plain(detail, GUEST_ERR_INVALID);
+            err = dmg_invalid(detail);
         offset += 4;
         if (!err)
             err = read_resource(dmg, offset, count, detail);

@@ -40,7 +40,7 @@ static enum guest_err choose_driver(struct source *src, const Abi__OpenRequest *
         *out = format_by_name(name);
     if (err)
         return err;
-    if (name.len == 0 && *out == &format_raw && request->named_dmg)
+    if (name.len == 0 && *out == &format_raw && request->named_dmg && src->size_bytes != 0)
         *out = format_by_name(span_of("dmg", 3));
     if (!*out)
         return err_text(detail, GUEST_ERR_UNKNOWN_FORMAT, name, 0);

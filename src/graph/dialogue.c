@@ -80,14 +80,14 @@ static void warn_about(const Abi__OpenReply *reply)
 }
 
 /* Some complaints are a line of their own, and the reason is told by an errno alone. */
-static void tell_apart(GError *error)
+static void tell_apart(GError *error, const char *shown)
 {
     switch (wire_error_code(error)) {
     case DMG_ERR_SECTORS:
     case DMG_ERR_LENGTH:
         report_error("%s", error->message);
         g_free(error->message);
-        error->message = g_strdup(g_strerror(EINVAL));
+        error->message = g_strdup_printf("Could not open '%s': %s", shown, g_strerror(EINVAL));
         break;
     default:
         break;
@@ -170,7 +170,7 @@ static gboolean call_open(const struct layer *layer, uint32_t blob, const char *
     if (warn) {
         warn_about((const Abi__OpenReply *)reply);
         if (!ok && error != NULL) {
-            tell_apart(*error);
+            tell_apart(*error, shown);
         }
     }
     protobuf_c_message_free_unpacked(reply, NULL);
