@@ -289,6 +289,8 @@ def stock(folder):
                 write(folder, "plan_write", "%s-qed-%s" % (plan, name), write_plans()[plan] + content)
         for name, content in vmdk_images(scratch).items():
             write(folder, "vmdk", name, content)
+            if name in ("sparse", "stream-zero-grain", "descriptor", "cowd-image"):
+                write(folder, "plan_write", "copy-vmdk-" + name, write_plans()["copy"] + content[1:])
     for name, content in images.items():
         write(folder, "qcow2", name, content)
     for plan, rows in write_plans().items():

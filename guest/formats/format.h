@@ -161,6 +161,7 @@ struct node {
     unsigned nr_refs;
     uint32_t warnings[NODE_WARNINGS_MAX]; /* codes of what is worth a warning at open */
     unsigned nr_warnings;
+    uint64_t inside_offset, inside_size; /* an archive: the disk in it, bytes; 0: none */
     uint32_t event_code; /* what MAP is to announce without failing; GUEST_OK: nothing */
     struct guest_err_detail event;
     struct plan *repair; /* what the last check wants written, for PLAN_NEXT; NULL: nothing */

@@ -4,6 +4,7 @@
  */
 #include "guest/formats/fileref.h"
 #include "guest/formats/format.h"
+#include "guest/formats/tar.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 #include "guest/plan/plan.h"
@@ -65,6 +66,8 @@ enum guest_err node_open(struct source *src, const Abi__OpenRequest *request, st
     node->driver = driver;
     node->source = src;
     err = driver->open(node, request, detail);
+    if (!err && request->look_inside && driver == &format_raw && request->format[0] == '\0')
+        err = tar_find_disk(src, &node->inside_offset, &node->inside_size, detail);
     if (err) {
         node->source = NULL; /* still the caller's */
         node_free(node);

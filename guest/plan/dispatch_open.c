@@ -80,6 +80,8 @@ static enum guest_err fill_open_reply(const struct node *node, Abi__OpenReply *r
     reply->encrypted = node->encrypted;
     reply->dirty = node->dirty;
     reply->has_snapshots = node->has_snapshots;
+    reply->inside_offset = node->inside_offset;
+    reply->inside_size = node->inside_size;
     reply->ref = arena_array(node->nr_refs, sizeof(*reply->ref));
     if (!reply->ref || !message_set_text(&reply->format, node->driver->name))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "compat/wording.h"
 #include "src/copy/copy.h"
 #include "src/copy/lookup.h"
 #include "src/copy/reader.h"
@@ -48,6 +49,13 @@ struct bench_disk *bench_disk_new(struct image *image, gboolean write,
     disk->nr_readers = pool_default_workers(READERS_MAX, COPY_WORKER_ADDRESSES);
     g_mutex_init(&disk->readers_lock);
     g_cond_init(&disk->reader_free);
+    if (write && image_extent(image, 1) != NULL) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                            "Writing to an image in several files ('bench -w') is not built yet "
+                            "in instar");
+        bench_disk_free(disk);
+        return NULL;
+    }
     if (image_cell(image) == NULL) {
         disk->plain = image_endpoint(image);
         return disk;

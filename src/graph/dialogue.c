@@ -155,6 +155,8 @@ static gboolean call_open(const struct layer *layer, uint32_t blob, const char *
     request.for_check = layer->options->for_check;
     request.named_dmg = g_str_has_suffix(endpoint_path(layer->endpoint), ".dmg");
     request.no_io = layer->options->no_io;
+    request.look_inside = layer->parent == NULL && !layer->options->read_write &&
+                          g_str_has_suffix(endpoint_path(layer->endpoint), ".ova");
     if (layer->keys != NULL) {
         request.encrypt_format =
             (char *)(layer->keys->encrypt_format != NULL ? layer->keys->encrypt_format : "");

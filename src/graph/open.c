@@ -312,6 +312,28 @@ static gboolean is_plainly_raw(const struct layer *layer)
            memcmp(head, zeros, sizeof(head)) == 0;
 }
 
+/* The file is an archive: what is meant is the disk in it. */
+static gboolean look_inside(const struct layer *layer, struct image *image, GError **error)
+{
+    uint64_t offset = image->open.inside_offset, size = image->open.inside_size;
+    g_autoptr(Endpoint) inside = NULL;
+    struct layer part = *layer;
+
+    if (size == 0) {
+        return TRUE;
+    }
+    if (offset > endpoint_size(layer->endpoint) || size > endpoint_size(layer->endpoint) - offset) {
+        return wire_refuse(error, "place of a disk");
+    }
+    inside = endpoint_new_slice(layer->endpoint, offset, size);
+    wire_open_clear(&image->open);
+    endpoint_unref(image->endpoint);
+    image->endpoint = endpoint_ref(inside);
+    part.endpoint = inside;
+    part.format = "vmdk";
+    return interpret(&part, image, error);
+}
+
 static struct image *open_layer(const struct layer *layer, const struct name *name, GError **error)
 {
     struct image *image = new_image(layer);
@@ -323,7 +345,7 @@ static struct image *open_layer(const struct layer *layer, const struct name *na
         }
         settle_raw(image);
     } else {
-        if (!interpret(layer, image, error)) {
+        if (!interpret(layer, image, error) || !look_inside(layer, image, error)) {
             return NULL;
         }
         image->format = g_strdup(image->open.format);

@@ -252,6 +252,9 @@ gboolean wire_decode_open(const Abi__OpenReply *reply, const char *name, struct 
     if (reply->cluster_size > WIRE_CLUSTER_MAX) {
         return wire_refuse(error, "cluster size");
     }
+    if (reply->inside_offset > INT64_MAX || reply->inside_size > INT64_MAX) {
+        return wire_refuse(error, "place of a disk");
+    }
     if (!decode_refs(reply, &open, error) ||
         (reply->cipher != NULL && !decode_cipher(reply->cipher, &open, error))) {
         wire_open_clear(&open);
@@ -264,6 +267,8 @@ gboolean wire_decode_open(const Abi__OpenReply *reply, const char *name, struct 
     open.encrypted = reply->encrypted != 0;
     open.dirty = reply->dirty != 0;
     open.has_snapshots = reply->has_snapshots != 0;
+    open.inside_offset = reply->inside_offset;
+    open.inside_size = reply->inside_size;
     *out = open;
     return TRUE;
 }

@@ -775,7 +775,8 @@ static void run_case(const struct crash_case *c, const char *image_format)
 
 #define MORE "qemu-io -c 'write -q -P 7 50k 80k' -c 'write -q -z 300k 8k' image;"
 
-#define FILL_VPC "qemu-io -f vpc -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
+#define FILL_VMDK "qemu-io -f vmdk -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
+#define FILL_VPC  "qemu-io -f vpc -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
 
 #define QED_SMALL "cluster_size=4k,table_size=2"
 #define FILL_QED                                                                                   \
@@ -1017,6 +1018,8 @@ static const struct format_case {
       0, 0}},
     {"vpc",
      {"write-vpc-fixed", "subformat=fixed,force_size=on", FILL_VPC, M, 0, change_write, 0, 0}},
+    {"vmdk", {"write-vmdk", "adapter_type=ide", FILL_VMDK, 3 * M, 0, change_write, 0, 0}},
+    {"vmdk", {"write-vmdk-zeroed", "zeroed_grain=on", FILL_VMDK, 3 * M, 0, change_write, 0, 0}},
     {"qed", {"write-qed", QED_SMALL, FILL_QED, 5 * M, 0, change_write, 0, 0}},
     {"qed", {"write-qed-backing", QED_SMALL, FILL_QED, M, M, change_write, 0, 0}},
     {"qed", {"write-qed-64k", "table_size=2", FILL_QED, M, 0, change_write, 0, 0}},
