@@ -72,7 +72,8 @@ static enum guest_err start(struct qcow2_check *c)
     c->counting_fixes = c->fix & QCOW2_MEND_ERRORS;
     c->settling = !c->fix;
     /* A table may begin in the last cluster and end less than a cluster past it. */
-    if (!qcow2_counts_init(&c->counts, c->nr_clusters + 1))
+    c->unflagged = arena_array(q->l1_size / 8 + 1, 1);
+    if (!c->unflagged || !qcow2_counts_init(&c->counts, c->nr_clusters + 1))
         return err_plain(c->detail, GUEST_ERR_NO_MEMORY);
     return qcow2_read_reftable(c->q, &c->reftable, &c->reftable_entries, c->detail);
 }
@@ -186,5 +187,6 @@ enum guest_err qcow2_check(struct node *node, const Abi__CheckRequest *request,
     qcow2_counts_clear(&c.mended);
     free(c.reftable);
     free(c.bad_blocks);
+    free(c.unflagged);
     return err;
 }

@@ -41,6 +41,8 @@ struct qcow2_check {
     uint8_t *bad_blocks;    /* one byte for each refcount block that cannot be read; NULL: none */
     uint64_t nr_bad_blocks; /* length of the array */
     bool event_reported;    /* the first unaligned refcount block was */
+    bool shared;            /* something is referred to more than once */
+    uint8_t *unflagged;     /* a bit for each L1 entry: its table lacks a COPIED flag */
     bool past_end;          /* something lies past the end, hence is not counted */
     struct qcow2_counts mended; /* not 0: a shared L2 table that has its flags already */
     uint64_t work_left;         /* L2 entries that may still be looked at */
@@ -51,6 +53,7 @@ struct qcow2_check {
     bool counting_fixes;         /* entries that make no sense are repaired while counting */
     bool zeros_fixed;            /* they were, in an earlier count */
     bool settling;               /* this comparison settles the counters */
+    bool all_once;               /* and nothing is amiss: flags that are set are right */
     bool rebuild;                /* the refcount structures are beyond repair */
 };
 

@@ -41,6 +41,26 @@ static enum guest_err compare_one(struct qcow2_check *c, uint64_t cluster, uint6
                : err_plain(c->detail, GUEST_ERR_NO_MEMORY);
 }
 
+/*
+ * Eight clusters whose refcounts are 16 bits wide: whether each count is 0 and so is the refcount,
+ * or each is 1. All but a few are.
+ */
+static inline bool eight_agree(const struct qcow2_check *c, uint64_t cluster, const uint8_t *at,
+                               uint64_t *out_highest)
+{
+    uint64_t counted;
+
+    if (!qcow2_counts_get8(&c->counts, cluster, &counted))
+        return false;
+    if (counted == 0)
+        return (load_be64(at) | load_be64(&at[8])) == 0;
+    if (counted != 0x0101010101010101ull || load_be64(at) != 0x0001000100010001ull ||
+        load_be64(&at[8]) != 0x0001000100010001ull)
+        return false;
+    *out_highest = cluster + 7;
+    return true;
+}
+
 /* Compares clusters [first, first + nr), whose refcounts are in the block, from its start on. */
 static enum guest_err compare_block(struct qcow2_check *c, uint64_t first, uint64_t nr,
                                     struct span block, uint64_t *out_highest)
@@ -48,12 +68,16 @@ static enum guest_err compare_block(struct qcow2_check *c, uint64_t first, uint6
     uint32_t order = c->q->header.refcount_order;
 
     for (uint64_t i = 0; i < nr; i++) {
-        /* 16 bits by far the most often: without the switch for each. */
-        uint64_t on_disk =
-            order == 4 ? load_be16(&block.data[i * 2]) : qcow2_refcount_get(block, i, order);
-        uint64_t counted = qcow2_counts_get(&c->counts, first + i);
+        uint64_t on_disk, counted;
         enum guest_err err;
 
+        while (order == 4 && i % 8 == 0 && i + 8 <= nr &&
+               eight_agree(c, first + i, &block.data[i * 2], out_highest))
+            i += 8;
+        if (i == nr)
+            break;
+        on_disk = qcow2_refcount_get(block, i, order);
+        counted = qcow2_counts_get(&c->counts, first + i);
         if (on_disk | counted)
             *out_highest = first + i;
         if (on_disk == counted)
@@ -70,25 +94,16 @@ static enum guest_err compare_absent(struct qcow2_check *c, uint64_t first, uint
                                      uint64_t *out_highest)
 {
     uint64_t end = first + nr;
+    enum guest_err err = GUEST_OK;
 
-    for (uint64_t i = first; i < end; i++) {
-        const struct qcow2_counts_page *page = &c->counts.pages[i >> QCOW2_COUNTS_PAGE_BITS];
-        uint64_t counted;
-        enum guest_err err;
-
-        if (!page->narrow && !page->wide) {
-            i |= QCOW2_COUNTS_PAGE - 1; /* nothing in this page */
-            continue;
-        }
-        counted = qcow2_counts_get(&c->counts, i);
-        if (!counted)
-            continue;
+    for (uint64_t i = first; !err; i++) {
+        i = qcow2_counts_next(&c->counts, i, end);
+        if (i == end)
+            break;
         *out_highest = i;
-        err = compare_one(c, i, 0, counted);
-        if (err)
-            return err;
+        err = compare_one(c, i, 0, qcow2_counts_get(&c->counts, i));
     }
-    return GUEST_OK;
+    return err;
 }
 
 /* The same for clusters whose refcount block has just been made anew. */
@@ -146,14 +161,72 @@ void qcow2_check_event(struct qcow2_check *c, uint64_t offset, uint64_t index)
         qcow2_repair_mark_corrupt(c->repair, c->q);
 }
 
-static enum guest_err compare_at(struct qcow2_check *c, uint64_t index, uint8_t *block,
-                                 uint64_t *out_highest)
+/* ---- reading blocks, many at a time ---- */
+
+#define AHEAD_MAX   16u
+#define AHEAD_BYTES (1ull << 20)
+
+struct block_window {
+    uint8_t *bytes;
+    uint64_t first; /* index of the first block of the window */
+    uint32_t nr;    /* blocks of the window */
+    uint32_t ready; /* a bit for each: it was read */
+};
+
+static bool is_readable(const struct qcow2_check *c, uint64_t index)
+{
+    uint64_t offset = c->reftable[index] & QCOW2_REFTABLE_MASK;
+
+    return offset != 0 && offset % c->q->cluster_size == 0 &&
+           range_inside_u64(offset, c->q->cluster_size, c->q->source->size_bytes);
+}
+
+/* Reads the blocks from `index` on, below `end`; what cannot be read so is read alone later. */
+static void fill_window(struct qcow2_check *c, struct block_window *w, uint64_t index, uint64_t end)
+{
+    struct source_piece pieces[AHEAD_MAX];
+    uint64_t size = c->q->cluster_size, most = max_u64(AHEAD_BYTES / size, 1);
+    unsigned nr_pieces = 0;
+
+    w->first = index;
+    w->nr = (uint32_t)min_u64(min_u64(end - index, most), AHEAD_MAX);
+    w->ready = 0;
+    for (uint32_t i = 0; i < w->nr; i++) {
+        if (!is_readable(c, index + i))
+            continue;
+        pieces[nr_pieces++] =
+            (struct source_piece){.offset = c->reftable[index + i] & QCOW2_REFTABLE_MASK,
+                                  .len = size,
+                                  .dst = &w->bytes[i * size]};
+        w->ready |= 1u << i;
+    }
+    if (nr_pieces && c->q->source->read(c->q->source, pieces, nr_pieces, NULL))
+        w->ready = 0;
+}
+
+/* The block at an index, read. */
+static enum guest_err get_block(struct qcow2_check *c, struct block_window *w, uint64_t index,
+                                uint64_t end, uint8_t **out, struct guest_err_detail *detail)
+{
+    uint64_t size = c->q->cluster_size;
+
+    if (index < w->first || index - w->first >= w->nr)
+        fill_window(c, w, index, end);
+    *out = &w->bytes[(index - w->first) * size];
+    if (w->ready >> (index - w->first) & 1)
+        return GUEST_OK;
+    return qcow2_read(c->q, c->reftable[index] & QCOW2_REFTABLE_MASK, size, *out, detail);
+}
+
+static enum guest_err compare_at(struct qcow2_check *c, struct block_window *w, uint64_t index,
+                                 uint64_t end, uint64_t *out_highest)
 {
     uint64_t per_block = 1ull << c->q->refblock_entries_bits;
     uint64_t first = index << c->q->refblock_entries_bits;
     uint64_t nr = min_u64(per_block, c->nr_clusters - first);
     uint64_t offset = c->reftable[index] & QCOW2_REFTABLE_MASK;
     struct guest_err_detail detail;
+    uint8_t *block;
 
     if (c->disk.pages)
         return compare_rebuilt(c, first, nr, out_highest);
@@ -163,7 +236,7 @@ static enum guest_err compare_at(struct qcow2_check *c, uint64_t index, uint8_t 
         qcow2_check_event(c, offset, index);
         return compare_unreadable(c, index, first, nr, QCOW2_EIO);
     }
-    if (qcow2_read(c->q, offset, c->q->cluster_size, block, &detail))
+    if (get_block(c, w, index, end, &block, &detail))
         return compare_unreadable(c, index, first, nr, detail.number[0]);
     return compare_block(c, first, nr, span_of(block, c->q->cluster_size), out_highest);
 }
@@ -172,12 +245,12 @@ enum guest_err qcow2_check_compare(struct qcow2_check *c, uint64_t *out_highest)
 {
     uint64_t blocks = div_round_up_u64(c->nr_clusters, 1ull << c->q->refblock_entries_bits);
     uint64_t covered = min_u64(blocks, c->reftable_entries);
-    uint8_t *block = arena_bytes(c->q->cluster_size);
-    enum guest_err err = block ? GUEST_OK : err_plain(c->detail, GUEST_ERR_NO_MEMORY);
+    struct block_window w = {.bytes = arena_bytes(max_u64(AHEAD_BYTES, c->q->cluster_size))};
+    enum guest_err err = w.bytes ? GUEST_OK : err_plain(c->detail, GUEST_ERR_NO_MEMORY);
 
     for (uint64_t i = 0; !err && i < covered; i++)
-        err = compare_at(c, i, block, out_highest);
-    free(block);
+        err = compare_at(c, &w, i, covered, out_highest);
+    free(w.bytes);
     if (!err && covered < blocks) {
         uint64_t first = covered << c->q->refblock_entries_bits;
         err = compare_absent(c, first, c->nr_clusters - first, out_highest);

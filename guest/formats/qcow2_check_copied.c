@@ -133,8 +133,11 @@ static enum guest_err check_table(struct qcow2_check *c, struct qcow2_l2_window 
 {
     uint64_t offset = window->l1[index] & QCOW2_OFFSET_MASK, wrong;
     struct span table;
-    enum guest_err err = qcow2_l2_table(c->q, window, index, &table, c->detail);
+    enum guest_err err;
 
+    if (c->all_once && !(c->unflagged[index / 8] >> index % 8 & 1))
+        return GUEST_OK;
+    err = qcow2_l2_table(c->q, window, index, &table, c->detail);
     if (err == GUEST_ERR_IO) {
         qcow2_check_found(c, QCOW2_FOUND_L2_UNREADABLE, c->detail->number[0], 0, 0);
         c->reply->check_errors++;
@@ -187,6 +190,15 @@ static bool may_mend(const struct qcow2_check *c)
     return c->fix && !reply->check_errors && !reply->corruptions && !reply->leaks;
 }
 
+/* Whether all that is referred to has a refcount of 1, so that a flag is never wrong when set. */
+static bool is_all_once(const struct qcow2_check *c)
+{
+    const Abi__CheckReply *reply = c->reply;
+
+    return !c->shared && !reply->corruptions && !reply->leaks && !reply->check_errors &&
+           !reply->corruptions_fixed && !reply->leaks_fixed;
+}
+
 enum guest_err qcow2_check_copied(struct qcow2_check *c)
 {
     struct qcow2 *q = c->q;
@@ -195,6 +207,7 @@ enum guest_err qcow2_check_copied(struct qcow2_check *c)
     bool mend = may_mend(c);
 
     c->zeros_fixed = c->fix & QCOW2_MEND_ERRORS;
+    c->all_once = is_all_once(c);
     qcow2_l2_window_reset(&window, q->l1, q->l1_size);
     for (uint64_t i = 0; !err && i < q->l1_size; i++) {
         uint64_t offset = q->l1[i] & QCOW2_OFFSET_MASK;

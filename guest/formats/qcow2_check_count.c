@@ -9,17 +9,11 @@
 /* ---- counting ---- */
 
 /* One more reference to a cluster below c->counts.nr. */
-static inline enum guest_err count_one(struct qcow2_check *c, uint64_t cluster)
+static enum guest_err count_one(struct qcow2_check *c, uint64_t cluster)
 {
-    struct qcow2_counts_page *page = &c->counts.pages[cluster >> QCOW2_COUNTS_PAGE_BITS];
-    uint8_t *narrow = page->narrow ? &page->narrow[cluster % QCOW2_COUNTS_PAGE] : NULL;
-    uint32_t count;
+    uint32_t count = qcow2_counts_get(&c->counts, cluster);
 
-    if (narrow && *narrow < UINT8_MAX && *narrow < c->refcount_max) {
-        ++*narrow;
-        return GUEST_OK;
-    }
-    count = qcow2_counts_get(&c->counts, cluster);
+    c->shared = c->shared || count;
     if (count == c->refcount_max) {
         qcow2_check_corrupt(c, QCOW2_FOUND_COUNT_OVERFLOW, cluster << c->q->header.cluster_bits, 0,
                             0);
@@ -28,6 +22,24 @@ static inline enum guest_err count_one(struct qcow2_check *c, uint64_t cluster)
     return qcow2_counts_set(&c->counts, cluster, count + 1ull)
                ? GUEST_OK
                : err_plain(c->detail, GUEST_ERR_NO_MEMORY);
+}
+
+/* One more reference to each of adjacent clusters: nearly always it is the first. */
+static enum guest_err count_run(struct qcow2_check *c, uint64_t cluster, uint64_t nr)
+{
+    enum guest_err err = GUEST_OK;
+
+    while (!err && nr) {
+        uint64_t done = qcow2_counts_fill(&c->counts, cluster, nr);
+
+        if (done == 0) {
+            err = count_one(c, cluster);
+            done = 1;
+        }
+        cluster += done;
+        nr -= done;
+    }
+    return err;
 }
 
 enum guest_err qcow2_check_count_range(struct qcow2_check *c, uint64_t offset, uint64_t size)
@@ -45,12 +57,8 @@ enum guest_err qcow2_check_count_range(struct qcow2_check *c, uint64_t offset, u
     }
     last = (end - 1) >> q->header.cluster_bits;
     c->nr_clusters = max_u64(c->nr_clusters, last + 1);
-    for (uint64_t i = offset >> q->header.cluster_bits; i <= last; i++) {
-        enum guest_err err = count_one(c, i);
-        if (err)
-            return err;
-    }
-    return GUEST_OK;
+    return count_run(c, offset >> q->header.cluster_bits,
+                     last - (offset >> q->header.cluster_bits) + 1);
 }
 
 /* ---- L2 tables ---- */
@@ -73,6 +81,7 @@ struct qcow2_l2_entry qcow2_check_plain_zero(const struct qcow2_check *c)
 struct l2_walk {
     uint64_t offset;          /* of the table */
     bool active;              /* the totals of the reply are about the active L1 table */
+    bool unflagged;           /* an entry that may have the COPIED flag has not */
     uint64_t next_contiguous; /* where the next cluster would be if nothing were fragmented */
 };
 
@@ -121,6 +130,7 @@ static enum guest_err check_allocated(struct qcow2_check *c, struct l2_walk *wal
 {
     bool askew_zero = qcow2_check_is_askew_zero(c, e);
 
+    walk->unflagged = walk->unflagged || !(e.raw & QCOW2_OFLAG_COPIED);
     if (e.alloc & e.zero)
         qcow2_check_corrupt(c, QCOW2_FOUND_BITMAP_CORRUPT, e.offset, 0, 0);
     if (askew_zero && (c->counting_fixes || c->zeros_fixed))
@@ -168,26 +178,43 @@ static inline bool is_plain_data(const struct qcow2_check *c, uint64_t raw)
            range_inside_u64(offset, c->q->cluster_size, c->file_bytes);
 }
 
+/* How many entries from `index` on are plain and name adjacent clusters; at least 1. */
+static uint32_t plain_run(const struct qcow2_check *c, struct span table, uint32_t index,
+                          uint64_t raw)
+{
+    uint64_t step = c->q->cluster_size, offset = raw & QCOW2_OFFSET_MASK;
+    uint64_t most = min_u64(c->q->l2_entries - index, (c->file_bytes - offset) / step);
+    const uint8_t *at = &table.data[(uint64_t)index * 8];
+    uint32_t nr = 1;
+
+    while (nr < most && load_be64(&at[(uint64_t)nr * 8]) == raw + nr * step)
+        nr++;
+    return nr;
+}
+
 /* Plain entries from `index` on are counted; *out_index is the first that is not. */
 static enum guest_err count_plain(struct qcow2_check *c, struct l2_walk *walk, struct span table,
                                   uint32_t index, uint32_t *out_index)
 {
-    uint64_t cluster_size = c->q->cluster_size;
     uint32_t cluster_bits = c->q->header.cluster_bits, first = index;
     enum guest_err err = GUEST_OK;
 
-    for (; !err && index < c->q->l2_entries; index++) {
+    while (!err && index < c->q->l2_entries) {
         uint64_t raw = load_be64(&table.data[(uint64_t)index * 8]);
         uint64_t offset = raw & QCOW2_OFFSET_MASK;
+        uint32_t nr;
 
         if (!is_plain_data(c, raw))
             break;
+        nr = plain_run(c, table, index, raw);
         if (walk->active) {
             c->reply->fragmented_clusters +=
                 walk->next_contiguous && offset != walk->next_contiguous;
-            walk->next_contiguous = offset + cluster_size;
+            walk->next_contiguous = offset + ((uint64_t)nr << cluster_bits);
         }
-        err = count_one(c, offset >> cluster_bits);
+        walk->unflagged = walk->unflagged || !(raw & QCOW2_OFLAG_COPIED);
+        err = count_run(c, offset >> cluster_bits, nr);
+        index += nr;
     }
     if (walk->active)
         c->reply->allocated_clusters += index - first;
@@ -195,17 +222,15 @@ static enum guest_err count_plain(struct qcow2_check *c, struct l2_walk *walk, s
     return err;
 }
 
-static enum guest_err check_l2_table(struct qcow2_check *c, struct span table, uint64_t offset,
-                                     bool active)
+static enum guest_err check_l2_table(struct qcow2_check *c, struct l2_walk *walk, struct span table)
 {
     bool plain = !c->q->extended_l2 && !c->q->has_data_file;
-    struct l2_walk walk = {.offset = offset, .active = active};
 
     if (c->work_left < c->q->l2_entries)
         return err_plain(c->detail, GUEST_ERR_TOO_MUCH_WORK);
     c->work_left -= c->q->l2_entries;
     for (uint32_t i = 0; i < c->q->l2_entries; i++) {
-        enum guest_err err = plain ? count_plain(c, &walk, table, i, &i) : GUEST_OK;
+        enum guest_err err = plain ? count_plain(c, walk, table, i, &i) : GUEST_OK;
         struct qcow2_l2_entry e;
 
         if (err || i == c->q->l2_entries)
@@ -213,7 +238,7 @@ static enum guest_err check_l2_table(struct qcow2_check *c, struct span table, u
         e = qcow2_l2_entry_at(c->q, table, i);
         if (!e.raw && !e.alloc)
             continue;
-        err = check_l2_entry(c, &walk, e, i);
+        err = check_l2_entry(c, walk, e, i);
         if (err)
             return err;
     }
@@ -227,6 +252,7 @@ static enum guest_err check_l1_entry(struct qcow2_check *c, struct qcow2_l2_wind
 {
     uint64_t entry = window->l1[index];
     uint64_t offset = entry & QCOW2_OFFSET_MASK;
+    struct l2_walk walk = {.offset = offset, .active = active};
     struct span table;
     enum guest_err err;
 
@@ -242,7 +268,11 @@ static enum guest_err check_l1_entry(struct qcow2_check *c, struct qcow2_l2_wind
         qcow2_check_found(c, QCOW2_FOUND_L2_IO, 0, 0, 0);
         c->reply->check_errors++;
     }
-    return err ? err : check_l2_table(c, table, offset, active);
+    if (!err)
+        err = check_l2_table(c, &walk, table);
+    if (active && walk.unflagged)
+        c->unflagged[index / 8] |= (uint8_t)(1u << index % 8);
+    return err;
 }
 
 /* Everything below an L1 table; the table itself is counted already. */

@@ -8,6 +8,8 @@
 
 #include "guest/lib/arena.h"
 
+#define EIGHT_ONES 0x0101010101010101ull
+
 bool qcow2_counts_init(struct qcow2_counts *c, uint64_t nr)
 {
     c->nr = nr;
@@ -35,19 +37,6 @@ bool qcow2_counts_grow(struct qcow2_counts *c, uint64_t nr)
     return true;
 }
 
-uint64_t qcow2_counts_next(const struct qcow2_counts *c, uint64_t cluster, uint64_t end)
-{
-    for (; cluster < end; cluster++) {
-        const struct qcow2_counts_page *page = &c->pages[cluster >> QCOW2_COUNTS_PAGE_BITS];
-
-        if (!page->narrow && !page->wide)
-            cluster |= QCOW2_COUNTS_PAGE - 1;
-        else if (qcow2_counts_get(c, cluster))
-            return cluster;
-    }
-    return end;
-}
-
 void qcow2_counts_clear(struct qcow2_counts *c)
 {
     for (uint64_t i = 0; c->pages && i <= c->nr >> QCOW2_COUNTS_PAGE_BITS; i++) {
@@ -56,6 +45,103 @@ void qcow2_counts_clear(struct qcow2_counts *c)
     }
     free(c->pages);
     *c = (struct qcow2_counts){0};
+}
+
+/* ---- looking ---- */
+
+static bool has_runs(const struct qcow2_counts_page *page)
+{
+    return !page->narrow && !page->wide;
+}
+
+/* The first run that ends behind a place. */
+static uint32_t find_run(const struct qcow2_counts_page *page, uint64_t at)
+{
+    uint32_t i = 0;
+
+    while (i < page->nr_runs && page->runs[i].to <= at)
+        i++;
+    return i;
+}
+
+bool qcow2_counts_get8(const struct qcow2_counts *c, uint64_t cluster, uint64_t *out)
+{
+    const struct qcow2_counts_page *page = &c->pages[cluster >> QCOW2_COUNTS_PAGE_BITS];
+    uint64_t at = cluster % QCOW2_COUNTS_PAGE;
+    uint8_t bytes[8];
+    uint32_t i;
+
+    if (page->wide)
+        return false;
+    if (page->narrow) {
+        memcpy(out, &page->narrow[at], sizeof(*out));
+        return true;
+    }
+    i = find_run(page, at);
+    if (i == page->nr_runs || page->runs[i].from >= at + 8) {
+        *out = 0;
+    } else if (page->runs[i].from <= at && page->runs[i].to >= at + 8) {
+        *out = EIGHT_ONES;
+    } else {
+        for (unsigned k = 0; k < 8; k++)
+            bytes[k] = (uint8_t)qcow2_counts_get(c, cluster + k);
+        memcpy(out, bytes, sizeof(*out));
+    }
+    return true;
+}
+
+/* The same as qcow2_counts_next inside one page; QCOW2_COUNTS_PAGE: none. */
+static uint64_t next_in_page(const struct qcow2_counts_page *page, uint64_t at)
+{
+    uint64_t eight;
+
+    if (has_runs(page)) {
+        uint32_t i = find_run(page, at);
+
+        if (i == page->nr_runs)
+            return QCOW2_COUNTS_PAGE;
+        return at > page->runs[i].from ? at : page->runs[i].from;
+    }
+    while (at < QCOW2_COUNTS_PAGE) {
+        if (page->narrow && at % 8 == 0) {
+            memcpy(&eight, &page->narrow[at], sizeof(eight));
+            if (!eight) {
+                at += 8;
+                continue;
+            }
+        }
+        if (page->narrow ? page->narrow[at] : page->wide[at])
+            break;
+        at++;
+    }
+    return at;
+}
+
+uint64_t qcow2_counts_next(const struct qcow2_counts *c, uint64_t cluster, uint64_t end)
+{
+    while (cluster < end) {
+        uint64_t page = cluster >> QCOW2_COUNTS_PAGE_BITS;
+        uint64_t at = next_in_page(&c->pages[page], cluster % QCOW2_COUNTS_PAGE);
+
+        cluster = (page << QCOW2_COUNTS_PAGE_BITS) + at;
+        if (at < QCOW2_COUNTS_PAGE)
+            return cluster < end ? cluster : end;
+    }
+    return end;
+}
+
+/* ---- counting ---- */
+
+/* An array of bytes instead of runs. */
+static bool make_narrow(struct qcow2_counts_page *page)
+{
+    page->narrow = arena_array(QCOW2_COUNTS_PAGE, 1);
+    if (!page->narrow)
+        return false;
+    for (uint32_t i = 0; i < page->nr_runs; i++)
+        memset(&page->narrow[page->runs[i].from], 1, page->runs[i].to - page->runs[i].from);
+    page->nr_runs = 0;
+    return true;
 }
 
 static bool widen(struct qcow2_counts_page *page)
@@ -72,25 +158,91 @@ static bool widen(struct qcow2_counts_page *page)
     return true;
 }
 
+/* One more run, of counters that are 0 now, before runs[i]. False: there are too many. */
+static bool add_run(struct qcow2_counts_page *page, uint32_t i, uint64_t from, uint64_t to)
+{
+    struct qcow2_counts_run *runs = page->runs;
+    bool joins_left = i > 0 && runs[i - 1].to == from;
+    bool joins_right = i < page->nr_runs && runs[i].from == to;
+
+    if (joins_left && joins_right) {
+        runs[i - 1].to = runs[i].to;
+        memmove(&runs[i], &runs[i + 1], (page->nr_runs - i - 1) * sizeof(*runs));
+        page->nr_runs--;
+    } else if (joins_left) {
+        runs[i - 1].to = (uint16_t)to;
+    } else if (joins_right) {
+        runs[i].from = (uint16_t)from;
+    } else {
+        if (page->nr_runs == QCOW2_COUNTS_RUNS_MAX)
+            return false;
+        memmove(&runs[i + 1], &runs[i], (page->nr_runs - i) * sizeof(*runs));
+        runs[i] = (struct qcow2_counts_run){(uint16_t)from, (uint16_t)to};
+        page->nr_runs++;
+    }
+    return true;
+}
+
 bool qcow2_counts_set(struct qcow2_counts *c, uint64_t cluster, uint64_t value)
 {
     struct qcow2_counts_page *page = &c->pages[cluster >> QCOW2_COUNTS_PAGE_BITS];
     uint64_t at = cluster % QCOW2_COUNTS_PAGE;
 
+    if (has_runs(page)) {
+        uint64_t now = qcow2_counts_get(c, cluster);
+
+        if (now == value ||
+            (now == 0 && value == 1 && add_run(page, find_run(page, at), at, at + 1)))
+            return true;
+        if (!make_narrow(page))
+            return false;
+    }
     if (page->narrow && value <= UINT8_MAX) {
         page->narrow[at] = (uint8_t)value;
         return true;
-    }
-    if (!page->narrow && !page->wide) {
-        if (value == 0)
-            return true;
-        page->narrow = arena_array(QCOW2_COUNTS_PAGE, 1);
-        if (!page->narrow)
-            return false;
-        return qcow2_counts_set(c, cluster, value);
     }
     if (!page->wide && !widen(page))
         return false;
     page->wide[at] = value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
     return true;
+}
+
+static uint64_t fill_narrow(uint8_t *from, uint64_t nr)
+{
+    uint64_t done = 0, eight;
+
+    for (; done + 8 <= nr; done += 8) {
+        memcpy(&eight, &from[done], sizeof(eight));
+        if (eight)
+            break;
+        eight = EIGHT_ONES;
+        memcpy(&from[done], &eight, sizeof(eight));
+    }
+    for (; done < nr && !from[done]; done++)
+        from[done] = 1;
+    return done;
+}
+
+uint64_t qcow2_counts_fill(struct qcow2_counts *c, uint64_t cluster, uint64_t nr)
+{
+    struct qcow2_counts_page *page = &c->pages[cluster >> QCOW2_COUNTS_PAGE_BITS];
+    uint64_t at = cluster % QCOW2_COUNTS_PAGE;
+
+    if (nr > QCOW2_COUNTS_PAGE - at)
+        nr = QCOW2_COUNTS_PAGE - at;
+    if (page->wide)
+        return 0;
+    if (has_runs(page)) {
+        uint32_t i = find_run(page, at);
+
+        if (i < page->nr_runs && page->runs[i].from <= at)
+            return 0;
+        if (i < page->nr_runs && page->runs[i].from - at < nr)
+            nr = page->runs[i].from - at;
+        if (add_run(page, i, at, at + nr))
+            return nr;
+        if (!make_narrow(page))
+            return 0;
+    }
+    return fill_narrow(&page->narrow[at], nr);
 }

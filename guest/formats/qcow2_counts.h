@@ -2,8 +2,9 @@
 /*
  * A counter for each host cluster, for checks.
  *
- * Memory follows what is counted, not the size of the file: counters come in pages, a page that
- * was never touched is not there, and a page has one byte a counter until one of them passes 255.
+ * Memory follows what is counted, not the size of the file: counters come in pages. A page in which
+ * a few runs of counters are 1 and the others 0 has no array: tables and data that were allocated
+ * in order look like that. Any other has one byte a counter until one of them passes 255.
  */
 #ifndef INSTAR_GUEST_FORMATS_QCOW2_COUNTS_H
 #define INSTAR_GUEST_FORMATS_QCOW2_COUNTS_H
@@ -11,13 +12,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define QCOW2_COUNTS_PAGE_BITS 15u
+#define QCOW2_COUNTS_PAGE_BITS 10u
 #define QCOW2_COUNTS_PAGE      (1ull << QCOW2_COUNTS_PAGE_BITS)
 
-/* A page: at most one of the two is there. */
+#define QCOW2_COUNTS_RUNS_MAX 6u
+
+/* Counters [from, to) of a page are 1. */
+struct qcow2_counts_run {
+    uint16_t from, to;
+};
+
+/* A page: at most one of the arrays is there; with neither its runs say what is 1. */
 struct qcow2_counts_page {
     uint8_t *narrow;
     uint32_t *wide; /* saturates at UINT32_MAX */
+    uint32_t nr_runs;
+    struct qcow2_counts_run runs[QCOW2_COUNTS_RUNS_MAX]; /* ascending, apart */
 };
 
 struct qcow2_counts {
@@ -45,13 +55,33 @@ static inline uint32_t qcow2_counts_get(const struct qcow2_counts *c, uint64_t c
 
     if (page->narrow)
         return page->narrow[at];
-    return page->wide ? page->wide[at] : 0;
+    if (page->wide)
+        return page->wide[at];
+    for (uint32_t i = 0; i < page->nr_runs; i++) {
+        if (at < page->runs[i].to)
+            return at >= page->runs[i].from;
+    }
+    return 0;
 }
+
+/*
+ * Eight counters at once, as bytes in memory order; cluster is a multiple of 8.
+ *
+ * returns: false when they are wide
+ */
+bool qcow2_counts_get8(const struct qcow2_counts *c, uint64_t cluster, uint64_t *out);
 
 /* The first cluster from `cluster` on, below `end`, whose counter is not 0; `end`: none. */
 uint64_t qcow2_counts_next(const struct qcow2_counts *c, uint64_t cluster, uint64_t end);
 
 /* Values above UINT32_MAX are stored as that. returns: false when out of memory */
 bool qcow2_counts_set(struct qcow2_counts *c, uint64_t cluster, uint64_t value);
+
+/*
+ * Makes counters that are 0 into 1, from `cluster` on: at most nr, up to the first that is not 0.
+ *
+ * returns: how many; 0 also when out of memory
+ */
+uint64_t qcow2_counts_fill(struct qcow2_counts *c, uint64_t cluster, uint64_t nr);
 
 #endif

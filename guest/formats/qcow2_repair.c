@@ -95,6 +95,7 @@ struct plan *qcow2_repair_finish(struct qcow2_repair *r, struct qcow2_check *c)
     r->check.findings = NULL;
     r->check.reply = NULL;
     r->check.detail = NULL;
+    r->check.unflagged = NULL;
     c->counts = c->disk = (struct qcow2_counts){0};
     c->reftable = NULL;
     c->bad_blocks = NULL;
