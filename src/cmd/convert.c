@@ -119,6 +119,7 @@ static gboolean fill_options(const struct options *opt, const GPtrArray *sources
         .quiet = opt->quiet,
         .refuse_data = target->refuses_compression,
         .offload = opt->copy_range,
+        .share = !opt->have_sparse_size && !opt->salvage && !opt->have_rate_limit,
         .codec = target->codec,
         .rate_bytes = opt->have_rate_limit ? opt->rate_limit_bytes : 0,
         .chunk_bytes = target_shape(target->target)->compresses

@@ -241,6 +241,7 @@ gboolean copy_run(const struct copy_feed *feed, struct target *target,
     copy.granule = zero_granule(&copy);
     copy.drop_zeros = copy.shape->reads_zero && options->sparse_bytes != 0;
     copy.offload = options->offload;
+    copy.share = options->share;
     copy.nr_workers = options->salvage ? 1 : MAX(options->workers, 1);
     copy.workers = g_new0(struct copy_worker, copy.nr_workers);
     copy.nr_ready = copy.nr_workers * (COPY_SLOTS + 4);

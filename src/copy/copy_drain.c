@@ -97,6 +97,17 @@ static gboolean find_room(struct copy *copy, struct copy_slot *slot)
 
 /* ---- offloading ---- */
 
+static int move_place(const struct copy *copy, const struct copy_slot *slot,
+                      const struct piece *piece, const struct cell_place *place)
+{
+    uint64_t from = piece->offset + (place->start - piece->start);
+
+    return slot->share ? endpoint_share_range(piece->endpoint, from, copy->shape->data,
+                                              place->offset, place->length)
+                       : endpoint_copy_range(piece->endpoint, from, copy->shape->data,
+                                             place->offset, place->length);
+}
+
 /* Copies inside the kernel; what it will not copy is copied here, this time and from now on. */
 static void offload_places(struct copy *copy, struct copy_slot *slot)
 {
@@ -107,11 +118,10 @@ static void offload_places(struct copy *copy, struct copy_slot *slot)
         const struct cell_place *place = &g_array_index(slot->places, struct cell_place, i);
         struct read_fault fault = {0};
 
-        if (endpoint_copy_range(piece->endpoint, piece->offset + (place->start - piece->start),
-                                copy->shape->data, place->offset, place->length) == 0) {
+        if (move_place(copy, slot, piece, place) == 0) {
             continue;
         }
-        copy->offload = FALSE;
+        copy->offload = copy->share = FALSE;
         slot->buf = reader_buffer(slot->worker->reader, index);
         fault.error_number = slot->buf == NULL ? ENOMEM
                                                : endpoint_pread(piece->endpoint, piece->offset,

@@ -8,6 +8,8 @@
 #include "src/copy/salvage.h"
 #include "src/copy/zero.h"
 
+#define SHARED_BLOCK 4096u /* bytes; file systems with larger ones refuse, and it is copied */
+
 static guint8 *read_salvaging(struct copy *copy, struct copy_slot *slot)
 {
     const GArray *pieces = slot->job->pieces;
@@ -214,6 +216,26 @@ static gboolean can_offload(const struct copy *copy, const struct job *job)
            !copy->shape->compresses;
 }
 
+/* Whether the target could share the blocks that hold the job: whole blocks of one run. */
+static gboolean can_share(const struct copy *copy, struct copy_worker *worker,
+                          const struct job *job)
+{
+    const struct piece *piece = &g_array_index(job->pieces, struct piece, 0);
+
+    if (!copy->share || job->pieces->len != 1 || piece->kind != PIECE_DATA ||
+        copy->shape->compresses || piece->offset % SHARED_BLOCK != 0 ||
+        (copy->shape->stays_sorted ? job->start : copy->shape->unit_bytes) % SHARED_BLOCK != 0 ||
+        (piece->length % SHARED_BLOCK != 0 &&
+         piece->offset + piece->length != endpoint_size(piece->endpoint))) {
+        return FALSE;
+    }
+    if (worker->asked != piece->endpoint) {
+        worker->asked = piece->endpoint;
+        worker->shares = endpoint_can_share(piece->endpoint, copy->shape->data);
+    }
+    return worker->shares;
+}
+
 void copy_fill(struct copy *copy, struct copy_slot *slot)
 {
     const struct job *job = slot->job;
@@ -222,7 +244,8 @@ void copy_fill(struct copy *copy, struct copy_slot *slot)
     g_array_set_size(slot->places, 0);
     slot->buf = NULL;
     slot->failed = FALSE;
-    slot->offload = !job->zero && job->others == NULL && can_offload(copy, job);
+    slot->share = !job->zero && job->others == NULL && can_share(copy, slot->worker, job);
+    slot->offload = slot->share || (!job->zero && job->others == NULL && can_offload(copy, job));
     if (job->zero || slot->offload) {
         add_place(slot, job->zero ? CELL_PLACE_ZERO : CELL_PLACE_DATA, job->start, job->length, 0);
         return;

@@ -30,6 +30,7 @@ struct copy_slot {
     guint8 *salvaged; /* when salvaging had to read by sectors */
     GArray *places;   /* of struct cell_place, without room yet */
     gboolean offload; /* the kernel copies */
+    gboolean share;   /* offload: by sharing blocks */
     gboolean failed;  /* nothing to write: it only keeps its place in the order */
     gboolean busy;    /* under the pool's lock */
 };
@@ -39,6 +40,8 @@ struct copy_worker {
     struct reader *reader; /* with a buffer for each slot */
     struct reader *other;  /* for what is compared */
     struct compressor *compressor;
+    const struct endpoint *asked; /* the source that was last asked whether it shares */
+    gboolean shares;
     struct copy_slot slots[COPY_SLOTS];
 };
 
@@ -51,6 +54,7 @@ struct copy {
     guint64 granule; /* bytes: zeros are looked for in pieces of this size */
     gboolean drop_zeros;
     gboolean offload; /* cleared once the kernel says no */
+    gboolean share;   /* the same */
     struct copy_worker *workers;
     guint nr_workers;
 

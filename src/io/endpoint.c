@@ -6,7 +6,10 @@
 #include "src/io/endpoint.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "compat/wording.h"
@@ -331,6 +334,46 @@ int endpoint_copy_range(struct endpoint *from, uint64_t from_offset, struct endp
         if (to_offset > endpoint_load_size(to)) {
             endpoint_store_size(to, to_offset);
         }
+    }
+    to->run_known = FALSE;
+    g_mutex_unlock(&to->lock);
+    return err;
+}
+
+static int clone_range(int from, uint64_t from_offset, int to, uint64_t to_offset, uint64_t len)
+{
+    struct file_clone_range range = {
+        .src_fd = from,
+        .src_offset = from_offset,
+        .src_length = len,
+        .dest_offset = to_offset,
+    };
+
+    return ioctl(to, FICLONERANGE, &range) == 0 ? 0 : errno;
+}
+
+gboolean endpoint_can_share(struct endpoint *from, struct endpoint *to)
+{
+    struct stat one, two;
+
+    /* A range that is no multiple of a block is refused only where blocks could be shared. */
+    return from->fd >= 0 && to->fd >= 0 && to->writable && fstat(from->fd, &one) == 0 &&
+           fstat(to->fd, &two) == 0 && S_ISREG(one.st_mode) && S_ISREG(two.st_mode) &&
+           one.st_dev == two.st_dev && clone_range(from->fd, 1, to->fd, 1, 1) == EINVAL;
+}
+
+int endpoint_share_range(struct endpoint *from, uint64_t from_offset, struct endpoint *to,
+                         uint64_t to_offset, uint64_t len)
+{
+    int err;
+
+    if (!range_ok(from_offset, len) || !range_ok(to_offset, len) || len == 0) {
+        return EINVAL;
+    }
+    g_mutex_lock(&to->lock);
+    err = clone_range(from->fd, from_offset, to->fd, to_offset, len);
+    if (err == 0 && to_offset + len > endpoint_load_size(to)) {
+        endpoint_store_size(to, to_offset + len);
     }
     to->run_known = FALSE;
     g_mutex_unlock(&to->lock);

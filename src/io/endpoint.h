@@ -124,7 +124,23 @@ int endpoint_allocate(struct endpoint *endpoint, uint64_t offset, uint64_t len);
 int endpoint_truncate(struct endpoint *endpoint, uint64_t size_bytes);
 int endpoint_flush(struct endpoint *endpoint); /* honours no_flush */
 int endpoint_copy_range(struct endpoint *from, uint64_t from_offset, struct endpoint *to,
-                        uint64_t to_offset, uint64_t len); /* EOPNOTSUPP when the kernel cannot */
+                        uint64_t to_offset, uint64_t len);
+/*
+ * Whether `to` can share blocks of `from`: regular files of one file system that has such blocks.
+ * Nothing is changed.
+ */
+gboolean endpoint_can_share(struct endpoint *from, struct endpoint *to);
+
+/*
+ * Makes a range of `to` the same blocks as a range of `from`: no byte is moved, and either is
+ * copied when it is written. Offsets and length are multiples of the file system's block, but for
+ * the end of `from`.
+ *
+ * returns: 0 or errno; EINVAL for ranges that are not
+ */
+int endpoint_share_range(struct endpoint *from, uint64_t from_offset, struct endpoint *to,
+                         uint64_t to_offset, uint64_t len);
+/* EOPNOTSUPP when the kernel cannot */
 
 /*
  * Where data and holes are: the run at `offset` and whether it is a hole.

@@ -94,13 +94,13 @@ interrupted() {
             return 1
         fi
         hits=$((hits + 1))
-        if [ "$how" != kill ] && { [ $status -gt 1 ] || [ ! -s ../said ]; }; then
+        if [ "$how" != kill ] && { [ "$status" -gt 1 ] || [ ! -s ../said ]; }; then
             # A flush of a closing descriptor may be past the point of no return: then all is done.
-            [ $status -eq 0 ] && [ "$now" = "$new" ] || {
+            if [ "$status" -ne 0 ] || [ "$now" != "$new" ]; then
                 diag "$how at write $n of: $*: exit $status: $(cat ../said)"
                 cd ..
                 return 1
-            }
+            fi
         fi
         cd ..
     done
