@@ -37,7 +37,7 @@ static const struct driver drivers[] = {
     {.name = "nvme", .create = existing_create_options, .is_protocol = TRUE},
     {.name = "parallels", .create = parallels_create_options},
     {.name = "preallocate"},
-    {.name = "qcow", .create = qcow_create_options, .can_compress = TRUE},
+    {.name = "qcow", .create = qcow_create_options, .can_compress = TRUE, .built = TRUE},
     {.name = "qcow2",
      .create = qcow2_create_options,
      .amend = qcow2_amend_options,

@@ -12,7 +12,7 @@
 #include <limits.h>
 #include <string.h>
 
-#define MAX_TABLES 16
+#define MAX_TABLES 32
 
 static struct {
     const struct wording_row *rows;

@@ -144,6 +144,27 @@ def qed_images(folder):
     return made
 
 
+def qcow_images(folder):
+    """name -> bytes of small images of qcow version 1."""
+    made = {}
+
+    def image(name, *argv):
+        path = os.path.join(folder, "qcow-" + name)
+        subprocess.run(["qemu-img", *argv, path], cwd=folder, check=False, stdout=subprocess.DEVNULL)
+        if name in ("backing", "plain"):
+            run("qemu-io", "-f", "qcow", "-c", "write -P 65 1k 4k", path, folder=folder)
+        made[name] = read(path)
+
+    with open(os.path.join(folder, "text"), "wb") as out:
+        out.write(((b"forty-two is the answer, " * 700)[:16384]).ljust(65536, b"\0"))
+    run("qemu-img", "create", "-q", "-f", "raw", "base", "64K", folder=folder)
+    image("backing", "create", "-q", "-f", "qcow", "-b", "base", "-F", "raw")
+    run("qemu-img", "create", "-q", "-f", "qcow", "qcow-plain", "64K", folder=folder)
+    image("plain", "info")
+    image("packed", "convert", "-c", "-f", "raw", "-O", "qcow", "text")
+    return made
+
+
 def read(path):
     with open(path, "rb") as file:
         return file.read()
@@ -283,6 +304,10 @@ def have(tool):
 def stock(folder):
     with tempfile.TemporaryDirectory() as scratch:
         images = stock_images(scratch)
+        for name, content in qcow_images(scratch).items():
+            write(folder, "qcow", name, content)
+            for plan in ("copy", "copy-compressed", "unfinished"):
+                write(folder, "plan_write", "%s-qcow-%s" % (plan, name), write_plans()[plan] + content)
         for name, content in qed_images(scratch).items():
             write(folder, "qed", name, content)
             for plan in ("copy", "grow", "unfinished", "shrink"):

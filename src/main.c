@@ -20,6 +20,7 @@
 #include "compat/wording_readonly.h"
 #include "compat/wording_vdi.h"
 #include "compat/wording_vpc.h"
+#include "compat/wording_qcow.h"
 #include "compat/wording_qed.h"
 #include "compat/wording_vmdk.h"
 #include "src/cmd/cmd.h"
@@ -91,6 +92,7 @@ static gboolean set_up(GError **error)
     wording_register_vdi();
     wording_register_readonly();
     wording_register_vpc();
+    wording_register_qcow();
     wording_register_qed();
     wording_register_vmdk();
     if (!config_load(error)) {

@@ -188,6 +188,7 @@ extern const struct format_driver format_cloop;
 extern const struct format_driver format_dmg;
 extern const struct format_driver format_vpc;
 extern const struct format_driver format_qed;
+extern const struct format_driver format_qcow;
 extern const struct format_driver format_vmdk;
 
 /*

@@ -23,17 +23,6 @@ static uint32_t le32_at(struct span head, uint64_t offset)
     return span_sub(head, offset, 4, &at) ? load_le32(at.data) : 0;
 }
 
-static uint32_t be32_at(struct span head, uint64_t offset)
-{
-    struct span at;
-    return span_sub(head, offset, 4, &at) ? load_be32(at.data) : 0;
-}
-
-static int probe_qcow(struct span head)
-{
-    return be32_at(head, 0) == 0x514649fb && be32_at(head, 4) == 1 ? SURE : 0;
-}
-
 static int probe_vhdx(struct span head)
 {
     return has_text(head, 0, "vhdxfile") ? SURE : 0;
@@ -47,7 +36,6 @@ static int probe_parallels(struct span head)
 
 static const struct format_driver format_parallels = {.name = "parallels",
                                                       .probe = probe_parallels};
-static const struct format_driver format_qcow = {.name = "qcow", .probe = probe_qcow};
 static const struct format_driver format_vhdx = {.name = "vhdx", .probe = probe_vhdx};
 
 const struct format_driver *const format_drivers[] = {

@@ -466,6 +466,7 @@ enum guest_err table_writer_new(const struct table_image *image,
     }
     w->base.verbs = &verbs;
     w->base.plan.verbs = &plan_verbs;
+    w->pages.image.has_backing = image->has_backing || options->keep_zeros;
     w->budget = min_u64(BUDGET_MAX, arena_left_bytes() / 2);
     find_shape(w, options);
     if (w->base.shape.unit < UNIT_MIN ||

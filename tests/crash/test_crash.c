@@ -427,6 +427,10 @@ static void judge_check(struct trial *t, const struct disk *disk)
         fail_state(t, "does not open for a check");
         return;
     }
+    if (!node->driver->check) { /* qcow: that its content is right must do */
+        node_free(node);
+        return;
+    }
     if (node->driver->check(node, &request, &sink, &reply, &detail) != GUEST_OK ||
         reply.corruptions != leaks || reply.check_errors != 0)
         fail_state(t, "is corrupt");
@@ -471,7 +475,8 @@ static struct node *open_named(struct trial *t, const struct node *node)
     if ((ref->text.len != 4 || memcmp(ref->text.data, "base", 4) != 0) &&
         (bytes != t->new_backing || memcmp(ref->text.data, NEW_BASE, ref->text.len) != 0))
         fail_state(t, "names a backing file that never was");
-    if (strcmp(ref->format, "raw") != 0)
+    /* qcow stores none. */
+    if (strcmp(ref->format, "raw") != 0 && strcmp(t->bench.format, "qcow") != 0)
         fail_state(t, "has lost the format of its backing file");
     return open_bytes(bytes->data, bytes->len, 2, "raw", FALSE);
 }
@@ -778,6 +783,9 @@ static void run_case(const struct crash_case *c, const char *image_format)
 #define FILL_VMDK "qemu-io -f vmdk -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
 #define FILL_VPC  "qemu-io -f vpc -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
 
+#define FILL_QCOW    "qemu-io -f qcow -c 'write -q -P 1 0 100k' -c 'write -q -P 2 150k 9k' image;"
+#define NULL_OPTIONS "encryption=off"
+
 #define QED_SMALL "cluster_size=4k,table_size=2"
 #define FILL_QED                                                                                   \
     "qemu-io -f qed -c 'write -q -P 1 0 100k' -c 'write -q -z 128k 64k' "                          \
@@ -1020,6 +1028,8 @@ static const struct format_case {
      {"write-vpc-fixed", "subformat=fixed,force_size=on", FILL_VPC, M, 0, change_write, 0, 0}},
     {"vmdk", {"write-vmdk", "adapter_type=ide", FILL_VMDK, 3 * M, 0, change_write, 0, 0}},
     {"vmdk", {"write-vmdk-zeroed", "zeroed_grain=on", FILL_VMDK, 3 * M, 0, change_write, 0, 0}},
+    {"qcow", {"write-qcow", NULL_OPTIONS, FILL_QCOW, 600 * K, 0, change_write, 0, 0}},
+    {"qcow", {"write-qcow-backing", NULL_OPTIONS, FILL_QCOW, 200 * K, M, change_write, 0, 0}},
     {"qed", {"write-qed", QED_SMALL, FILL_QED, 5 * M, 0, change_write, 0, 0}},
     {"qed", {"write-qed-backing", QED_SMALL, FILL_QED, M, M, change_write, 0, 0}},
     {"qed", {"write-qed-64k", "table_size=2", FILL_QED, M, 0, change_write, 0, 0}},
