@@ -22,14 +22,25 @@ static enum guest_err corrupt(struct guest_err_detail *detail, uint64_t offset)
 
 /* ---- open ---- */
 
+/* Whether a bitmap would have to record what is written. */
+static bool records_changes(const struct qcow2 *q)
+{
+    for (uint32_t i = 0; i < q->nr_bitmaps; i++) {
+        if (q->bitmaps[i].flags & QCOW2_BITMAP_AUTO && !(q->bitmaps[i].flags & QCOW2_BITMAP_IN_USE))
+            return true;
+    }
+    return false;
+}
+
 static enum guest_err check_image(const struct node *node, const struct qcow2 *q,
+                                  const struct image_writer_options *options,
                                   struct guest_err_detail *detail)
 {
     if (q->header.incompatible_features & QCOW2_INCOMPAT_DIRTY)
         return err_plain(detail, GUEST_ERR_PLAN_DIRTY);
     if (q->header.crypt_method != QCOW2_CRYPT_NONE)
         return err_plain(detail, GUEST_ERR_PLAN_ENCRYPTED);
-    if (q->ext.has_bitmaps)
+    if (!options->bitmaps_told && records_changes(q))
         return err_plain(detail, GUEST_ERR_PLAN_BITMAPS);
     if (q->has_data_file && !node->data_file)
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
@@ -74,7 +85,7 @@ static enum guest_err prepare(struct qcow2_writer *w, const struct image_writer_
     w->blob = w->q->source->blob;
     w->fresh = options->fresh;
     w->keep_zeros = options->keep_zeros;
-    enum guest_err err = check_image(w->node, w->q, detail);
+    enum guest_err err = check_image(w->node, w->q, options, detail);
     if (!err)
         err = qcow2_alloc_init(&w->alloc, w->q, detail);
     if (err)
@@ -86,7 +97,9 @@ static enum guest_err prepare(struct qcow2_writer *w, const struct image_writer_
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     find_shape(w);
     w->alloc.only_forward = w->base.shape.lease;
-    w->fix_autoclear = (w->q->header.autoclear_features & ~QCOW2_AUTOCLEAR_DATA_FILE_RAW) != 0;
+    w->kept_autoclear =
+        QCOW2_AUTOCLEAR_DATA_FILE_RAW | (w->q->ext.has_bitmaps ? QCOW2_AUTOCLEAR_BITMAPS : 0);
+    w->fix_autoclear = (w->q->header.autoclear_features & ~w->kept_autoclear) != 0;
     w->table_budget = min_u64(TABLE_BUDGET, arena_left_bytes() / 3);
     w->block_budget = min_u64(BLOCK_BUDGET, arena_left_bytes() / 6);
     return GUEST_OK;

@@ -192,7 +192,7 @@ static bool yield_autoclear(struct qcow2_writer *w, struct plan_sink *sink)
         return true;
     if (!plan_room(sink, 2, 8))
         return false;
-    w->q->header.autoclear_features &= QCOW2_AUTOCLEAR_DATA_FILE_RAW;
+    w->q->header.autoclear_features &= w->kept_autoclear;
     store_be64(plan_write(sink, w->blob, 88, 8, CELL_NOTE_HEADER), w->q->header.autoclear_features);
     plan_barrier(sink);
     w->fix_autoclear = false;

@@ -64,6 +64,7 @@ struct qcow2_writer {
     uint64_t comp_pos;     /* bytes, 0: no such cluster */
     uint64_t comp_sharers; /* compressed runs that touch it */
 
+    uint64_t kept_autoclear; /* bits that stay */
     bool fix_autoclear; /* unknown autoclear bits are set: they must go before the first change */
     bool finishing;
     unsigned phase;

@@ -13,9 +13,10 @@
 #include "guest/plan/plan.h"
 
 struct image_writer_options {
-    bool fresh;      /* the image was just made by us and is empty */
-    bool compressed; /* only compressed units will come */
-    bool keep_zeros; /* zeros are recorded even where nothing else would show */
+    bool fresh;        /* the image was just made by us and is empty */
+    bool compressed;   /* only compressed units will come */
+    bool keep_zeros;   /* zeros are recorded even where nothing else would show */
+    bool bitmaps_told; /* dirty bitmaps have the bits of what will be written */
 };
 
 /* See WriterOpenReply in guest/abi/writer.proto. */

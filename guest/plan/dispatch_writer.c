@@ -30,8 +30,10 @@ static enum guest_err run_open(struct session *session, const ProtobufCMessage *
 {
     const Abi__WriterOpenRequest *q = (const Abi__WriterOpenRequest *)request;
     Abi__WriterOpenReply *r = (Abi__WriterOpenReply *)reply;
-    struct image_writer_options options = {
-        .fresh = q->fresh, .compressed = q->compressed, .keep_zeros = q->keep_zeros};
+    struct image_writer_options options = {.fresh = q->fresh,
+                                           .compressed = q->compressed,
+                                           .keep_zeros = q->keep_zeros,
+                                           .bitmaps_told = q->bitmaps_told};
     struct image_writer *writer;
     struct node *node = session_node(session, q->node);
     if (!node)

@@ -22,6 +22,7 @@
 #include "src/graph/chain.h"
 #include "src/plan/apply.h"
 #include "src/plan/create_file.h"
+#include "src/plan/dirty_ranges.h"
 #include "src/plan/image_plan.h"
 #include "src/wire/decode.h"
 
@@ -160,9 +161,9 @@ static gboolean copy(const struct commit *commit, struct image *image)
 {
     struct layers_feed *feed = layers_feed_new(commit->top, commit->depth, image);
     struct copy_feed pieces = {.next = layers_feed_next, .rest = layers_feed_rest, .user = feed};
+    struct target_image_options options = {.keep_zeros = TRUE, .bitmaps_told = TRUE};
     GError *error = NULL;
-    struct target *target =
-        target_new_image(image, &(struct target_image_options){.keep_zeros = TRUE}, &error);
+    struct target *target = target_new_image(image, &options, &error);
     gboolean ok = target != NULL && run_copy(commit, &pieces, feed, target);
 
     if (target == NULL) {
@@ -189,6 +190,22 @@ static gboolean check_start(const struct commit *commit, const struct image *tar
     return raw || fail_job(EPERM);
 }
 
+/* What is going to be written is noted in the base's bitmaps first; *image may be opened anew. */
+static gboolean tell_bitmaps(const struct commit *commit, struct image **image)
+{
+    struct layers_feed *feed = layers_feed_new(commit->top, commit->depth, *image);
+    GError *error = NULL;
+    gboolean stored;
+    gboolean ok = dirty_ranges_store(*image, layers_feed_next, feed, &stored, &error);
+
+    layers_feed_free(feed);
+    if (ok && stored) {
+        image_free(*image);
+        *image = image_reopen_writable(commit->base, &commit->opt->cache_mode, &error);
+    }
+    return (ok && *image != NULL) || fail(error);
+}
+
 static gboolean write_base(const struct commit *commit)
 {
     GError *error = NULL;
@@ -202,9 +219,11 @@ static gboolean write_base(const struct commit *commit)
     if (apply_explains()) {
         fprintf(stderr, "plan: commit to %s\n", image_filename(target));
     } else {
-        ok = ok && copy(commit, target);
+        ok = ok && tell_bitmaps(commit, &target) && copy(commit, target);
     }
-    image_free(target);
+    if (target != NULL) {
+        image_free(target);
+    }
     return ok;
 }
 

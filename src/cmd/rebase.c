@@ -23,6 +23,7 @@
 #include "src/copy/target_image.h"
 #include "src/graph/paths.h"
 #include "src/plan/apply.h"
+#include "src/plan/dirty_ranges.h"
 #include "src/plan/image_plan.h"
 #include "src/wire/decode.h"
 
@@ -31,6 +32,7 @@
 
 struct rebase {
     const struct options *opt;
+    struct image_open_options how; /* the overlay was opened */
     struct image *overlay;
     struct image *backing; /* the new one; NULL: none, or -u */
 };
@@ -210,9 +212,44 @@ static gboolean run_copy(const struct rebase *rebase, struct rebase_feed *feed,
     return ok;
 }
 
-static gboolean copy_lost(const struct rebase *rebase)
+static gboolean open_overlay(struct rebase *rebase)
 {
-    struct target_image_options options = {.compressed = rebase->opt->compress, .keep_zeros = TRUE};
+    GError *error = NULL;
+
+    rebase->overlay = image_open(&rebase->how, &error);
+    if (rebase->overlay == NULL) {
+        wording_prefix_open(&error, rebase->how.filename);
+        return fail(error);
+    }
+    return TRUE;
+}
+
+/*
+ * What may be written is noted in the overlay's bitmaps first, before it is known what differs; the
+ * overlay may be opened anew.
+ */
+static gboolean tell_bitmaps(struct rebase *rebase)
+{
+    struct rebase_feed *feed = rebase_feed_new(rebase->overlay, rebase->backing);
+    GError *error = NULL;
+    gboolean stored;
+    gboolean ok = dirty_ranges_store(rebase->overlay, rebase_feed_next, feed, &stored, &error);
+
+    rebase_feed_free(feed);
+    if (!ok) {
+        return fail(error);
+    }
+    if (stored) {
+        image_free(rebase->overlay);
+        return open_overlay(rebase);
+    }
+    return TRUE;
+}
+
+static gboolean copy_lost(struct rebase *rebase)
+{
+    struct target_image_options options = {
+        .compressed = rebase->opt->compress, .keep_zeros = TRUE, .bitmaps_told = TRUE};
     struct rebase_feed *feed;
     GError *error = NULL;
     struct target *target;
@@ -221,6 +258,9 @@ static gboolean copy_lost(const struct rebase *rebase)
     if (apply_explains()) {
         fprintf(stderr, "plan: copy what differs\n");
         return TRUE;
+    }
+    if (!tell_bitmaps(rebase)) {
+        return FALSE;
     }
     target = target_new_image(rebase->overlay, &options, &error);
     if (target == NULL) {
@@ -300,25 +340,20 @@ static gboolean rebase_image(struct rebase *rebase)
 int cmd_rebase(const struct invocation *inv)
 {
     const struct options *opt = &inv->opt;
-    struct image_open_options options = {
-        .filename = g_ptr_array_index(inv->operands, 0),
-        .image_opts = opt->image_opts,
-        .format = opt->format,
-        .read_write = TRUE,
-        .no_backing = opt->unsafe,
-        .cache = opt->cache_mode,
+    struct rebase rebase = {
+        .opt = opt,
+        .how = {.filename = g_ptr_array_index(inv->operands, 0),
+                .image_opts = opt->image_opts,
+                .format = opt->format,
+                .read_write = TRUE,
+                .no_backing = opt->unsafe,
+                .cache = opt->cache_mode},
     };
-    struct rebase rebase = {.opt = opt};
-    GError *error = NULL;
-    gboolean ok = FALSE;
+    gboolean ok;
 
     progress_begin(opt->progress, PROGRESS_STEP_REBASE);
-    rebase.overlay = image_open(&options, &error);
-    if (rebase.overlay == NULL) {
-        wording_prefix_open(&error, options.filename);
-        fail(error);
-    } else {
-        ok = rebase_image(&rebase);
+    ok = open_overlay(&rebase) && rebase_image(&rebase);
+    if (rebase.overlay != NULL) {
         image_free(rebase.overlay);
     }
     progress_end();

@@ -51,7 +51,8 @@ struct target *target_new_raw(struct endpoint *endpoint, guint64 size_bytes, gbo
  * in:      blobs: every endpoint that its plans may write to, copied; fresh: made by us and still
  *          empty; compressed: only compressed units will come, as far as they compress;
  *          reads_zero: whoever calls knows that what is left out reads as zeros; keep_zeros: zeros
- *          are recorded even where nothing else would show
+ *          are recorded even where nothing else would show; bitmaps_told: dirty bitmaps have the
+ *          bits of what will be written
  * returns: NULL with *error
  */
 struct target_writer_options {
@@ -62,6 +63,7 @@ struct target_writer_options {
     gboolean compressed;
     gboolean reads_zero;
     gboolean keep_zeros;
+    gboolean bitmaps_told;
     const struct apply_target *blobs;
     guint nr_blobs;
 };

@@ -48,6 +48,7 @@ struct target *target_new_image(struct image *image, const struct target_image_o
         .compressed = options->compressed,
         .reads_zero = options->reads_zero,
         .keep_zeros = options->keep_zeros,
+        .bitmaps_told = options->bitmaps_told,
     };
 
     if (writer.cell == NULL) {

@@ -10,10 +10,11 @@
 #include "src/graph/graph.h"
 
 struct target_image_options {
-    gboolean fresh;      /* made by this command and still empty */
-    gboolean compressed; /* only compressed units will come, as far as they compress */
-    gboolean reads_zero; /* the caller knows that what is left out reads as zeros */
-    gboolean keep_zeros; /* zeros are recorded even where nothing else would show */
+    gboolean fresh;        /* made by this command and still empty */
+    gboolean compressed;   /* only compressed units will come, as far as they compress */
+    gboolean reads_zero;   /* the caller knows that what is left out reads as zeros */
+    gboolean keep_zeros;   /* zeros are recorded even where nothing else would show */
+    gboolean bitmaps_told; /* dirty bitmaps have the bits of what will be written */
 };
 
 /*

@@ -582,6 +582,7 @@ static gboolean open_writer(struct writer *writer, const struct target_writer_op
     request.fresh = options->fresh;
     request.compressed = options->compressed;
     request.keep_zeros = options->keep_zeros;
+    request.bitmaps_told = options->bitmaps_told;
     if (!call(writer, CELL_METHOD_WRITER_OPEN, &request.base, NULL,
               &abi__writer_open_reply__descriptor, &message, fault)) {
         return FALSE;

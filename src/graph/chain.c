@@ -100,3 +100,8 @@ struct image *image_reopen_writable(struct image *layer, const struct cache_mode
     }
     return image;
 }
+
+uint32_t image_share(struct image *image, struct endpoint *endpoint)
+{
+    return dialogue_add_blob(image->graph, endpoint);
+}

@@ -31,6 +31,13 @@ struct image *image_reopen_writable(struct image *layer, const struct cache_mode
                                     GError **error);
 
 /*
+ * Lets the image's cell read an endpoint that is no part of the image.
+ *
+ * returns: the blob's id; the image keeps a reference
+ */
+uint32_t image_share(struct image *image, struct endpoint *endpoint);
+
+/*
  * Opens what an endpoint holds, as an image of its own.
  *
  * in:      display: its name in messages; format: NULL: probe
