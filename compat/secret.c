@@ -62,6 +62,11 @@ void secret_set_free(struct secret_set *set)
     }
 }
 
+gboolean secret_set_empty(const struct secret_set *set)
+{
+    return set->secrets->len == 0;
+}
+
 const struct secret *secret_set_find(const struct secret_set *set, const char *id, GError **error)
 {
     for (guint i = 0; i < set->secrets->len; i++) {

@@ -40,6 +40,8 @@ gboolean secret_set_add(struct secret_set *set, const char *definition, GError *
  */
 gboolean secret_print_help(const char *definition);
 
+gboolean secret_set_empty(const struct secret_set *set);
+
 /*
  * Finds a secret.
  *

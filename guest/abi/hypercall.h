@@ -260,6 +260,7 @@ enum cell_op_note {
     CELL_NOTE_BACKING_NAME,
     CELL_NOTE_FILE_SIZE,
     CELL_NOTE_BLOCK_MAP,
+    CELL_NOTE_CRYPTO,
     CELL_NOTE_MAX,
 };
 

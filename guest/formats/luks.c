@@ -3,6 +3,7 @@
  * The LUKS driver: a header, and behind it the disk, encrypted sector by sector.
  */
 #include "guest/formats/luks.h"
+#include "guest/formats/luks_create.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
@@ -95,5 +96,6 @@ const struct format_driver format_luks = {
     .open = luks_open,
     .map = luks_map,
     .info = luks_info,
+    .create = luks_create,
     .close = luks_close,
 };

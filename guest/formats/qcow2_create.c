@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "guest/abi/error_plan.h"
+#include "guest/formats/luks_create.h"
 #include "guest/formats/qcow2_bump.h"
 #include "guest/formats/qcow2_layout.h"
 #include "guest/formats/qcow2_refblock.h"
@@ -26,6 +27,7 @@
 
 enum phase {
     PHASE_SIZES,
+    PHASE_CRYPTO,
     PHASE_L2_TABLES,
     PHASE_L1_TABLE,
     PHASE_REFCOUNT_BLOCKS,
@@ -47,9 +49,11 @@ struct create_plan {
     uint32_t blob;
     uint32_t data_blob;
     bool keep_data_file;
-    uint64_t size;       /* virtual, bytes */
-    uint64_t l1_entries; /* also the number of L2 tables that cover the disk */
-    uint64_t l1_cluster; /* 0 without an L1 table */
+    uint64_t size;           /* virtual, bytes */
+    uint64_t l1_entries;     /* also the number of L2 tables that cover the disk */
+    struct luks_new luks;    /* with params.crypto_bytes */
+    uint64_t crypto_cluster; /* of the LUKS header */
+    uint64_t l1_cluster;     /* 0 without an L1 table */
     uint64_t rt_cluster;
     uint64_t rt_clusters;
     uint64_t nr_tables; /* L2 tables to write: 0 or l1_entries */
@@ -163,6 +167,9 @@ static enum guest_err place(struct create_plan *p)
     if (!err && p->l1_entries)
         err = qcow2_bump_take(&p->bump, div_round_up_u64(p->l1_entries * 8, cluster_size(p)),
                               &p->l1_cluster);
+    if (!err && p->params.crypto_bytes)
+        err = qcow2_bump_take(&p->bump, div_round_up_u64(p->params.crypto_bytes, cluster_size(p)),
+                              &p->crypto_cluster);
     if (err)
         return err;
     return contiguous(p) ? place_contiguous(p) : place_interleaved(p);
@@ -215,6 +222,7 @@ static enum guest_err encode_header(struct create_plan *p, const Abi__Qcow2Creat
         .l1_table_offset = p->l1_cluster << p->params.cluster_bits,
         .refcount_table_offset = p->rt_cluster << p->params.cluster_bits,
         .refcount_table_clusters = (uint32_t)p->rt_clusters,
+        .crypto_offset = p->crypto_cluster << p->params.cluster_bits,
     };
     return qcow2_encode_header(options, &p->params, &header, p->header, &p->header_used, detail);
 }
@@ -242,6 +250,22 @@ static bool yield_sizes(struct create_plan *p, struct plan_sink *sink)
         if ((falloc || full) && end)
             plan_simple(sink, kind, p->data_blob, 0, end, CELL_NOTE_DATA);
     }
+    return true;
+}
+
+/* The LUKS header: what of its clusters is not written reads as zeros. */
+static bool yield_crypto(struct create_plan *p, struct plan_sink *sink)
+{
+    uint64_t offset = p->crypto_cluster << p->params.cluster_bits;
+    uint64_t clusters = div_round_up_u64(p->params.crypto_bytes, cluster_size(p));
+
+    if (!p->params.crypto_bytes)
+        return true;
+    if (!plan_room(sink, 1 + LUKS_NEW_OPS, luks_new_bytes(&p->luks)))
+        return false;
+    plan_simple(sink, CELL_OP_ZERO, p->blob, offset, clusters << p->params.cluster_bits,
+                CELL_NOTE_CRYPTO);
+    luks_new_yield(&p->luks, sink, p->blob, offset);
     return true;
 }
 
@@ -363,6 +387,7 @@ static enum guest_err create_next(struct plan *plan, struct plan_sink *sink, boo
 {
     static bool (*const yields[])(struct create_plan *, struct plan_sink *) = {
         [PHASE_SIZES] = yield_sizes,
+        [PHASE_CRYPTO] = yield_crypto,
         [PHASE_L2_TABLES] = yield_l2_tables,
         [PHASE_L1_TABLE] = yield_l1_table,
         [PHASE_REFCOUNT_BLOCKS] = yield_blocks,
@@ -385,6 +410,7 @@ static void create_free(struct plan *plan)
 {
     struct create_plan *p = (struct create_plan *)plan;
     qcow2_bump_clear(&p->bump);
+    luks_new_clear(&p->luks);
     free(p->tables);
     free(p->header);
     free(p);
@@ -396,6 +422,8 @@ static enum guest_err prepare(struct create_plan *p, const Abi__CreateRequest *r
                               struct guest_err_detail *detail)
 {
     enum guest_err err = qcow2_create_check(request->qcow2, &p->params, detail);
+    if (!err && request->qcow2->luks)
+        err = luks_new_init(&p->luks, request->qcow2->luks, detail);
     if (err)
         return err;
     if (!align_up_u64(request->size, QCOW2_SECTOR_BYTES, &p->size) || p->size > INT64_MAX)

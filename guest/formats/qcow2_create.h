@@ -19,6 +19,7 @@ struct qcow2_params {
     unsigned refcount_order;
     unsigned l2_entry_bits; /* log2 of the bytes of an L2 entry: 3, extended 4 */
     bool has_data_file;
+    uint64_t crypto_bytes;            /* of a LUKS header, 0: none */
     Abi__Preallocation preallocation; /* with data_file_raw at least METADATA */
 };
 
@@ -60,6 +61,7 @@ struct qcow2_new_header {
     uint64_t l1_table_offset;
     uint64_t refcount_table_offset;
     uint32_t refcount_table_clusters;
+    uint64_t crypto_offset; /* of the LUKS header, if there is one */
 };
 enum guest_err qcow2_encode_header(const Abi__Qcow2CreateOptions *options,
                                    const struct qcow2_params *params,

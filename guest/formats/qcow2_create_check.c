@@ -6,6 +6,7 @@
 #include "guest/formats/qcow2_create.h"
 
 #include "guest/abi/error_plan.h"
+#include "guest/formats/luks_create.h"
 #include "guest/formats/qcow2_layout.h"
 #include "guest/lib/checked.h"
 
@@ -82,6 +83,7 @@ enum guest_err qcow2_create_check(const Abi__Qcow2CreateOptions *o, struct qcow2
         .refcount_order = log2_of(o->refcount_bits),
         .l2_entry_bits = o->extended_l2 ? 4 : 3,
         .has_data_file = o->has_data_file,
+        .crypto_bytes = o->luks ? luks_new_payload_bytes(o->luks) : 0,
         .preallocation = o->preallocation,
     };
     /* A raw data file must be found at the same offsets by a reader that ignores the tables. */

@@ -10,6 +10,7 @@
 #include "guest/abi/error_plan.h"
 #include "guest/formats/qcow2_layout.h"
 
+#define CRYPTO_EXT_BYTES 16u
 #define NEW_HEADER_BYTES 112u /* version 3, with the compression type, padded to 8 */
 
 /*
@@ -141,7 +142,7 @@ enum guest_err qcow2_encode_header(const Abi__Qcow2CreateOptions *options,
     put_u32(&out, o->has_backing ? (uint32_t)o->backing_file.len : 0);
     put_u32(&out, params->cluster_bits);
     put_u64(&out, header->size);
-    put_u32(&out, QCOW2_CRYPT_NONE);
+    put_u32(&out, o->luks ? QCOW2_CRYPT_LUKS : o->aes ? QCOW2_CRYPT_AES : QCOW2_CRYPT_NONE);
     put_u32(&out, header->l1_size);
     put_u64(&out, header->l1_table_offset);
     put_u64(&out, header->refcount_table_offset);
@@ -161,6 +162,12 @@ enum guest_err qcow2_encode_header(const Abi__Qcow2CreateOptions *options,
         put_extension(&out, QCOW2_EXT_BACKING_FORMAT, span_of_field(o->backing_format));
     if (o->has_data_file)
         put_extension(&out, QCOW2_EXT_DATA_FILE, span_of_field(o->data_file));
+    if (o->luks) {
+        put_u32(&out, QCOW2_EXT_CRYPTO_HEADER);
+        put_u32(&out, CRYPTO_EXT_BYTES);
+        put_u64(&out, header->crypto_offset);
+        put_u64(&out, params->crypto_bytes);
+    }
     if (o->version >= 3 && out.size > FEATURE_NAMES_ABOVE_BYTES)
         put_feature_names(&out);
     if (out.failed)

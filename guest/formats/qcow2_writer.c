@@ -38,7 +38,7 @@ static enum guest_err check_image(const struct node *node, const struct qcow2 *q
 {
     if (q->header.incompatible_features & QCOW2_INCOMPAT_DIRTY)
         return err_plain(detail, GUEST_ERR_PLAN_DIRTY);
-    if (q->header.crypt_method != QCOW2_CRYPT_NONE)
+    if (q->header.crypt_method != QCOW2_CRYPT_NONE && !node->cipher)
         return err_plain(detail, GUEST_ERR_PLAN_ENCRYPTED);
     if (!options->bitmaps_told && records_changes(q))
         return err_plain(detail, GUEST_ERR_PLAN_BITMAPS);
@@ -72,7 +72,8 @@ static void find_shape(struct qcow2_writer *w)
         .lease = w->fresh && !q->has_data_file && !has_tables(q),
         .data_blob = q->has_data_file ? w->node->data_file->source->blob : w->blob,
         .max_sharers = max_sharers(q),
-        .zero_by_default = w->fresh && !w->has_backing,
+        /* Room that was taken in advance holds nothing that decrypts to zeros. */
+        .zero_by_default = w->fresh && !w->has_backing && !(w->node->cipher && has_tables(q)),
         .linear = q->has_data_file,
         .zero_unit = q->cluster_size / q->subclusters,
     };

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "guest/abi/error_plan.h"
+#include "guest/formats/luks_create.h"
 #include "guest/formats/qcow2_create.h"
 #include "guest/formats/qcow2_layout.h"
 #include "guest/lib/checked.h"
@@ -44,6 +45,7 @@ static enum guest_err measure_qcow2(const Abi__MeasureRequest *request, Abi__Mea
     uint64_t header = 1, l1 = div_round_up_u64(l2_tables * 8, cluster);
     uint64_t clusters = header + l1 + l2_tables;
     clusters += refcount_clusters(clusters + (disk >> params.cluster_bits), &params);
+    clusters += div_round_up_u64(params.crypto_bytes, cluster); /* as stock: not counted above */
     uint64_t metadata = clusters << params.cluster_bits;
 
     bool full = params.preallocation == ABI__PREALLOCATION__PREALLOC_FALLOC ||
@@ -60,6 +62,13 @@ enum guest_err plan_measure(const Abi__MeasureRequest *request, Abi__MeasureRepl
     if (span_equal_text(format, "raw")) {
         reply->required = request->size;
         reply->fully_allocated = request->size;
+        return GUEST_OK;
+    }
+    if (span_equal_text(format, "luks") && request->luks) {
+        uint64_t header = luks_new_payload_bytes(request->luks);
+        if (!header || !add_u64(request->size, header, &reply->required))
+            return err_plain(detail, GUEST_ERR_BAD_REQUEST);
+        reply->fully_allocated = reply->required;
         return GUEST_OK;
     }
     if (!span_equal_text(format, "qcow2"))

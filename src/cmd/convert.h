@@ -13,7 +13,8 @@
 
 /* The target of a convert, until convert_target_clear. */
 struct convert_target {
-    const char *name; /* as typed */
+    const char *name;               /* as typed */
+    const struct create_opts *opts; /* with which it was made, NULL: it was there */
     struct image *image;
     struct target *target;
     enum cell_codec codec; /* for -c */

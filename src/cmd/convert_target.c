@@ -137,6 +137,14 @@ static gboolean open_target(const struct options *opt, struct convert_target *ou
     return TRUE;
 }
 
+/* The value of an option with which the target was made; NULL: none. */
+static const char *made_with(const struct create_opts *opts, const char *key)
+{
+    const struct keyval_slot *slot = opts != NULL ? create_opts_slot(opts, key) : NULL;
+
+    return slot != NULL ? slot->text : NULL;
+}
+
 static gboolean open_image(const struct options *opt, struct cache_mode cache,
                            struct convert_target *out)
 {
@@ -146,6 +154,8 @@ static gboolean open_image(const struct options *opt, struct cache_mode cache,
         .format =
             opt->target_image_opts ? NULL : (opt->out_format != NULL ? opt->out_format : "raw"),
         .read_write = TRUE,
+        .key_secret = made_with(out->opts, "key-secret"),
+        .encrypt_secret = made_with(out->opts, "encrypt.key-secret"),
         .cache = cache,
     };
     GError *error = NULL;
@@ -168,6 +178,10 @@ static gboolean check_existing(const struct options *opt, uint64_t size_bytes,
 {
     if (image_virtual_size(out->image) < size_bytes) {
         report_error("output file is smaller than input file");
+        return FALSE;
+    }
+    if (opt->compress && image_is_encrypted(out->image)) {
+        report_error("Compression and encryption not supported at the same time");
         return FALSE;
     }
     if (opt->compress && !driver_find(image_format(out->image))->can_compress) {
@@ -197,6 +211,7 @@ gboolean convert_open_target(const struct invocation *inv, struct create_opts *o
     GError *error = NULL;
 
     memset(out, 0, sizeof(*out));
+    out->opts = opts;
     out->name = g_ptr_array_index(inv->operands, inv->operands->len - 1);
     out->has_backing =
         opt->backing_file != NULL || (opts != NULL && create_opts_backing_file(opts) != NULL);

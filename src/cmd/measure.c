@@ -16,6 +16,7 @@
 #include "src/cmd/cmd.h"
 #include "src/graph/graph.h"
 #include "src/graph/snapshot.h"
+#include "src/plan/luks_options.h"
 #include "src/plan/qcow2_options.h"
 #include "src/wire/decode.h"
 
@@ -122,18 +123,25 @@ static gboolean measure_raw(uint64_t size_bytes, struct measure_result *result)
     return TRUE;
 }
 
-static gboolean ask_cell(struct cell *cell, const struct create_qcow2 *options, uint64_t size_bytes,
-                         uint64_t data_bytes, struct measure_result *result, GError **error)
+/* options NULL: an image of format luks. */
+static gboolean ask_cell(struct cell *cell, const struct create_qcow2 *options,
+                         Abi__LuksCreate *luks, uint64_t size_bytes, uint64_t data_bytes,
+                         struct measure_result *result, GError **error)
 {
     Abi__MeasureRequest request = ABI__MEASURE_REQUEST__INIT;
     Abi__Qcow2CreateOptions qcow2;
     ProtobufCMessage *message = NULL;
 
-    qcow2_options_fill(options, &qcow2);
-    request.format = (char *)"qcow2";
+    if (options != NULL) {
+        qcow2_options_fill(options, &qcow2);
+        qcow2.luks = luks;
+        request.qcow2 = &qcow2;
+    } else {
+        request.luks = luks;
+    }
+    request.format = (char *)(options != NULL ? "qcow2" : "luks");
     request.size = size_bytes;
     request.required_data = data_bytes;
-    request.qcow2 = &qcow2;
     if (!cell_call(cell, CELL_METHOD_MEASURE, &request.base, NULL, 0, 0,
                    &abi__measure_reply__descriptor, &message, error))
         return FALSE;
@@ -156,21 +164,21 @@ static gboolean measure_qcow2(struct image *image, const struct create_opts *opt
                               uint64_t size_bytes, struct measure_result *result, GError **error)
 {
     struct create_qcow2 options;
+    Abi__LuksCreate luks, *options_luks;
+    gboolean has_luks;
     uint64_t data_bytes = 0;
 
     if (!create_opts_qcow2(opts, &options, error))
         return FALSE;
-    if (options.encrypt_format != NULL) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "Encryption with format '%s' is not built yet", options.encrypt_format);
+    if (!qcow2_options_encryption(opts, &options, TRUE, &luks, &has_luks, error))
         return FALSE;
-    }
+    options_luks = has_luks ? &luks : NULL;
     g_autoptr(Cell) own = image == NULL || image_cell(image) == NULL ? start_cell(error) : NULL;
     struct cell *cell = own != NULL ? own : image != NULL ? image_cell(image) : NULL;
 
     *result = (struct measure_result){0};
     /* The options are looked at before the image is. */
-    if (cell == NULL || !ask_cell(cell, &options, size_bytes, 0, result, error))
+    if (cell == NULL || !ask_cell(cell, &options, options_luks, size_bytes, 0, result, error))
         return FALSE;
     if (image == NULL)
         return TRUE;
@@ -178,8 +186,20 @@ static gboolean measure_qcow2(struct image *image, const struct create_opts *opt
         data_bytes = round_up(size_bytes, options.cluster_size_bytes);
     else if (!count_data(image, options.cluster_size_bytes, &data_bytes, error))
         return FALSE;
-    return ask_cell(cell, &options, size_bytes, data_bytes, result, error) &&
+    return ask_cell(cell, &options, options_luks, size_bytes, data_bytes, result, error) &&
            measure_bitmaps(image, &options, result, error);
+}
+
+static gboolean measure_luks(const struct create_opts *opts, uint64_t size_bytes,
+                             struct measure_result *result, GError **error)
+{
+    Abi__LuksCreate luks;
+    g_autoptr(Cell) cell = NULL;
+
+    if (!luks_options_fill(opts, "", TRUE, &luks, error))
+        return FALSE;
+    cell = start_cell(error);
+    return cell != NULL && ask_cell(cell, NULL, &luks, size_bytes, 0, result, error);
 }
 
 static gboolean measure(struct image *image, const struct options *opt,
@@ -198,12 +218,11 @@ static gboolean measure(struct image *image, const struct options *opt,
         ok = measure_raw(size_bytes, result);
     else if (strcmp(format, "qcow2") == 0)
         ok = measure_qcow2(image, opts, size_bytes, result, error);
+    else if (strcmp(format, "luks") == 0)
+        ok = measure_luks(opts, size_bytes, result, error);
     else
         g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    strcmp(format, "luks") == 0
-                        ? "Measuring for format '%s' is not built yet"
-                        : "Block driver '%s' does not support size measurement",
-                    format);
+                    "Block driver '%s' does not support size measurement", format);
     create_opts_free(opts);
     return ok;
 }

@@ -158,8 +158,9 @@ int cmd_resize(const struct invocation *inv)
     }
     if (!check_size(opt, image_virtual_size(image), size_bytes))
         return EXIT_STATUS_ERROR;
-    if (strcmp(image_format(image), "raw") == 0)
-        ok = resize_raw(image, opt, size_bytes, &error);
+    /* An encrypted disk is the rest of its file: nothing in its header depends on the size. */
+    if (strcmp(image_format(image), "raw") == 0 || strcmp(image_format(image), "luks") == 0)
+        ok = resize_raw(image, opt, image_payload_bytes(image) + size_bytes, &error);
     else
         ok = resize_planned(image, opt, size_bytes, &error);
     if (!ok) {

@@ -186,7 +186,7 @@ static struct cut_rules cut_rules(const struct copy_feed *feed, const struct tar
         .unit_bytes = shape->unit_bytes,
         .job_bytes = job_bytes(shape, options),
         .drop_zeros = shape->reads_zero && options->sparse_bytes != 0,
-        .zero_ranges = options->sparse_bytes != 0 && feed->against == NULL,
+        .zero_ranges = options->sparse_bytes != 0 && !shape->plain_zeros && feed->against == NULL,
     };
 }
 

@@ -21,6 +21,23 @@ static guint64 stored_len(const struct cell_place *place)
 }
 
 /* Writes places [first, ...) that lie one behind the other in the target; gives how many. */
+/*
+ * Encrypts a run in its buffer. Where the disk ends inside a unit the rest of it is stored as well:
+ * in a larger disk it would show.
+ */
+static void encrypt_place(const struct copy *copy, const struct cell_place *place,
+                          struct iovec *bytes)
+{
+    const struct target_shape *shape = copy->shape;
+    guint64 end = place->start + place->length;
+
+    if (end == shape->size_bytes && end % shape->unit_bytes != 0) {
+        bytes->iov_len += shape->unit_bytes - end % shape->unit_bytes;
+    }
+    sector_cipher_encrypt(shape->cipher, shape->cipher_by_place ? place->offset : place->start,
+                          bytes->iov_base, bytes->iov_len);
+}
+
 static guint write_run(struct copy *copy, struct copy_slot *slot, guint first, gsize *packed_at,
                        int *out_err)
 {
@@ -41,6 +58,9 @@ static guint write_run(struct copy *copy, struct copy_slot *slot, guint first, g
             *packed_at += place->comp_len;
         } else {
             iov[i - first].iov_base = slot->buf + (place->start - slot->job->start);
+            if (copy->shape->cipher != NULL) {
+                encrypt_place(copy, place, &iov[i - first]);
+            }
         }
         end += iov[i - first].iov_len;
     }

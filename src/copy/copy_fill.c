@@ -169,7 +169,8 @@ static void add_run(struct copy *copy, struct copy_slot *slot, guint8 *buf, guin
         gboolean zero = FALSE;
         guint64 length = most;
 
-        if (copy->options->sparse_bytes != 0 && !copy->options->trust_source) {
+        if (copy->options->sparse_bytes != 0 && !copy->options->trust_source &&
+            !copy->shape->plain_zeros) {
             length = zero_run(buf + (at - slot->job->start), most, copy->granule, &zero);
         }
         if (!zero && copy->shape->compresses) {
@@ -190,8 +191,9 @@ static void find_places(struct copy *copy, struct copy_slot *slot, guint8 *buf,
     guint64 unit = copy->shape->unit_bytes, from = start, to;
     gsize packed_len = 0;
 
-    if (copy->shape->compresses && slot->job->length % copy->shape->unit_bytes != 0) {
-        /* The disk ends inside a unit: what is compressed is the whole of it. */
+    if ((copy->shape->compresses || copy->shape->cipher != NULL) &&
+        slot->job->length % copy->shape->unit_bytes != 0) {
+        /* The disk ends inside a unit: what is compressed or encrypted is the whole of it. */
         memset(buf + slot->job->length, 0,
                copy->shape->unit_bytes - slot->job->length % copy->shape->unit_bytes);
     }
@@ -213,7 +215,7 @@ static gboolean can_offload(const struct copy *copy, const struct job *job)
 {
     return copy->offload && job->pieces->len == 1 &&
            g_array_index(job->pieces, struct piece, 0).kind == PIECE_DATA &&
-           !copy->shape->compresses;
+           !copy->shape->compresses && copy->shape->cipher == NULL;
 }
 
 /* Whether the target could share the blocks that hold the job: whole blocks of one run. */

@@ -7,8 +7,17 @@
 void target_free(struct target *target)
 {
     if (target != NULL) {
+        sector_cipher_free(target->cipher);
         target->ops->free(target);
     }
+}
+
+void target_set_cipher(struct target *target, struct sector_cipher *cipher, gboolean by_place)
+{
+    target->cipher = cipher;
+    target->shape.cipher = cipher;
+    target->shape.cipher_by_place = by_place;
+    target->shape.stays_sorted = FALSE; /* nothing can be copied as it is */
 }
 
 const struct target_shape *target_shape(const struct target *target)

@@ -14,6 +14,7 @@
 #ifndef INSTAR_SRC_COPY_TARGET_H
 #define INSTAR_SRC_COPY_TARGET_H
 
+#include "crypto/sector_cipher.h"
 #include "guest/abi/hypercall.h"
 #include "src/copy/pool.h"
 #include "src/io/endpoint.h"
@@ -29,7 +30,10 @@ struct target_shape {
     gboolean reads_zero;   /* what is left out reads as zeros */
     gboolean compresses;   /* takes compressed units */
     gboolean stays_sorted; /* data of offset x lies at offset x: kernel copies are possible */
+    gboolean plain_zeros;  /* there are no zeros but those that are written */
     struct endpoint *data; /* what the bytes are written to */
+    const struct sector_cipher *cipher; /* bytes are encrypted with it first; NULL: they are not */
+    gboolean cipher_by_place;           /* IVs count from the place, not from the virtual offset */
 };
 
 /* Why the target failed. */
@@ -44,6 +48,17 @@ struct target_fault {
  * in:      endpoint: referenced; reads_zero: it was just made, or the user says so
  */
 struct target *target_new_raw(struct endpoint *endpoint, guint64 size_bytes, gboolean reads_zero);
+
+/*
+ * A disk that lies encrypted behind a header.
+ *
+ * in:      payload_bytes: where it begins in the file
+ */
+struct target *target_new_encrypted(struct endpoint *endpoint, guint64 size_bytes,
+                                    guint64 payload_bytes);
+
+/* Encrypts what goes into a target; the target keeps the cipher. */
+void target_set_cipher(struct target *target, struct sector_cipher *cipher, gboolean by_place);
 
 /*
  * An image whose tables are in a cell, opened there as `node`.

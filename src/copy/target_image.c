@@ -4,7 +4,10 @@
  */
 #include "src/copy/target_image.h"
 
+#include <errno.h>
 #include <string.h>
+
+#include "compat/wording.h"
 
 /* The endpoints of the image itself that may be written: not those of its backing files. */
 static struct apply_target *writable_blobs(struct image *image, guint *out_nr)
@@ -36,8 +39,26 @@ static struct target *new_raw(struct image *image, const struct target_image_opt
     return target_new_raw(endpoint, image_virtual_size(image), fresh || options->reads_zero);
 }
 
-struct target *target_new_image(struct image *image, const struct target_image_options *options,
-                                GError **error)
+/* Encrypts with the cipher of an image that was unlocked. */
+static gboolean encrypt(struct target *target, const struct image *image, GError **error)
+{
+    const struct crypto_spec *spec = image_cipher(image);
+    struct sector_cipher *cipher;
+
+    if (spec == NULL) {
+        return TRUE;
+    }
+    cipher = sector_cipher_new(spec);
+    if (cipher == NULL) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, g_strerror(ENOMEM));
+        return FALSE;
+    }
+    target_set_cipher(target, cipher, image_cipher_by_place(image));
+    return TRUE;
+}
+
+static struct target *new_target(struct image *image, const struct target_image_options *options,
+                                 GError **error)
 {
     g_autofree struct apply_target *blobs = NULL;
     struct target_writer_options writer = {
@@ -54,6 +75,22 @@ struct target *target_new_image(struct image *image, const struct target_image_o
     if (writer.cell == NULL) {
         return new_raw(image, options);
     }
+    if (strcmp(image_format(image), "luks") == 0) {
+        return target_new_encrypted(image_endpoint(image), image_virtual_size(image),
+                                    image_payload_bytes(image));
+    }
     writer.blobs = blobs = writable_blobs(image, &writer.nr_blobs);
     return target_new_writer(&writer, error);
+}
+
+struct target *target_new_image(struct image *image, const struct target_image_options *options,
+                                GError **error)
+{
+    struct target *target = new_target(image, options, error);
+
+    if (target != NULL && !encrypt(target, image, error)) {
+        target_free(target);
+        return NULL;
+    }
+    return target;
 }

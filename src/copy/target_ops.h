@@ -24,6 +24,7 @@ struct target {
     const struct target_ops *ops;
     struct target_shape shape;
     struct pool *pool;
+    struct sector_cipher *cipher; /* the one in the shape, owned */
 };
 
 /* Fills a fault with the errno of a write, 0 included: FALSE unless it is 0. */

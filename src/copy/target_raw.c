@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Raw targets: a file or a device is its own map.
+ * Raw targets: a file or a device is its own map. An encrypted disk is one that begins later in its
+ * file, and has no zeros that need not be written.
  */
 #include "src/copy/target_ops.h"
 
 #define SECTOR 512u
 
+struct raw_target {
+    struct target base;
+    guint64 payload_bytes; /* of the file before the disk */
+};
+
 static gboolean raw_room(struct target *target, GArray *places, struct target_fault *fault)
 {
+    const struct raw_target *raw = (const struct raw_target *)target;
+
     for (guint i = 0; i < places->len; i++) {
         struct cell_place *place = &g_array_index(places, struct cell_place, i);
 
-        place->offset = place->start;
+        place->offset = raw->payload_bytes + place->start;
     }
     return TRUE;
 }
@@ -59,7 +67,8 @@ static const struct target_ops raw_ops = {
 
 struct target *target_new_raw(struct endpoint *endpoint, guint64 size_bytes, gboolean reads_zero)
 {
-    struct target *target = g_new0(struct target, 1);
+    struct raw_target *raw = g_new0(struct raw_target, 1);
+    struct target *target = &raw->base;
 
     target->ops = &raw_ops;
     target->shape = (struct target_shape){
@@ -70,5 +79,15 @@ struct target *target_new_raw(struct endpoint *endpoint, guint64 size_bytes, gbo
         .stays_sorted = TRUE,
         .data = endpoint_ref(endpoint),
     };
+    return target;
+}
+
+struct target *target_new_encrypted(struct endpoint *endpoint, guint64 size_bytes,
+                                    guint64 payload_bytes)
+{
+    struct target *target = target_new_raw(endpoint, size_bytes, FALSE);
+
+    ((struct raw_target *)target)->payload_bytes = payload_bytes;
+    target->shape.plain_zeros = TRUE;
     return target;
 }

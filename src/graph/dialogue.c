@@ -40,6 +40,7 @@ gboolean dialogue_need_cell(struct graph *graph, const struct image_open_options
     if (!options->read_write) {
         config.window_bytes = READER_WINDOW_BYTES;
     }
+    config.codec = keys_present() && !options->no_io; /* keys are derived faster */
     if (options->no_io && !config.memory_chosen) {
         config.memory_bytes = MIN(config.memory_bytes, DESCRIBE_MEMORY_BYTES);
     }

@@ -117,7 +117,16 @@ struct image *image_open(const struct image_open_options *options, GError **erro
     };
     g_autoptr(Name) name = name_parse(&request, error);
 
-    return name != NULL ? open_in_new_graph(name, options, error) : NULL;
+    if (name == NULL) {
+        return NULL;
+    }
+    if (options->key_secret != NULL && name->key_secret == NULL) {
+        name->key_secret = g_strdup(options->key_secret);
+    }
+    if (options->encrypt_secret != NULL && name->encrypt_secret == NULL) {
+        name->encrypt_secret = g_strdup(options->encrypt_secret);
+    }
+    return open_in_new_graph(name, options, error);
 }
 
 struct image *image_open_backing(struct image *image, const struct image_open_options *options,
@@ -263,6 +272,21 @@ char *image_backing_path(const struct image *image)
 gboolean image_has_snapshots(const struct image *image)
 {
     return image->open.has_snapshots;
+}
+
+const struct crypto_spec *image_cipher(const struct image *image)
+{
+    return image->open.cipher;
+}
+
+gboolean image_cipher_by_place(const struct image *image)
+{
+    return image->open.cipher_by_place;
+}
+
+uint64_t image_payload_bytes(const struct image *image)
+{
+    return image->open.payload_bytes;
 }
 
 gboolean image_is_encrypted(const struct image *image)

@@ -24,6 +24,8 @@ struct image_open_options {
     const char *filename; /* as the user typed it: path, file:, json:, or an --image-opts string */
     gboolean image_opts;  /* filename is an --image-opts string */
     const char *format;   /* -f; NULL: probe */
+    /* Secrets of an image that was just made, where its name cannot say so; NULL: none. */
+    const char *key_secret, *encrypt_secret;
     gboolean read_write;
     gboolean force_share; /* -U */
     gboolean no_backing;  /* do not open the backing file (data files are opened) */
@@ -101,6 +103,11 @@ char *image_backing_path(const struct image *image);         /* as resolved; new
 
 gboolean image_has_snapshots(const struct image *image);
 gboolean image_is_encrypted(const struct image *image);
+
+/* The cipher of an image that was unlocked, NULL: none; and how its IVs and bytes are counted. */
+const struct crypto_spec *image_cipher(const struct image *image);
+gboolean image_cipher_by_place(const struct image *image);
+uint64_t image_payload_bytes(const struct image *image);
 
 /*
  * Records a size that a command gave to the opened image (resize), or the one of an internal

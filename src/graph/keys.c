@@ -13,6 +13,11 @@ void keys_use(const struct secret_set *secrets)
     in_use = secrets;
 }
 
+gboolean keys_present(void)
+{
+    return in_use != NULL && !secret_set_empty(in_use);
+}
+
 const struct secret *keys_find(const char *id)
 {
     return in_use != NULL ? secret_set_find(in_use, id, NULL) : NULL;

@@ -11,6 +11,9 @@
 /* Says which secrets there are; borrowed until the program ends. */
 void keys_use(const struct secret_set *secrets);
 
+/* Whether there are any. */
+gboolean keys_present(void);
+
 /* The secret of an id, or NULL. */
 const struct secret *keys_find(const char *id);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "compat/wording.h"
+#include "src/graph/keys.h"
 #include "src/plan/create_private.h"
 
 #define SECTOR 512u
@@ -32,7 +33,11 @@ static gboolean create_raw(const char *filename, gboolean device, const struct c
 struct cell *create_cell(GError **error)
 {
     struct cell_config config;
-    return cell_config_from_environment(&config, error) ? cell_new(&config, error) : NULL;
+
+    if (!cell_config_from_environment(&config, error))
+        return NULL;
+    config.codec = keys_present(); /* keys are derived faster */
+    return cell_new(&config, error);
 }
 
 gboolean create_image(const struct create_opts *opts, const char *filename, gboolean no_flush,

@@ -10,6 +10,7 @@
 
 #include "compat/wording.h"
 #include "src/plan/create_private.h"
+#include "src/plan/luks_options.h"
 #include "src/wire/decode.h"
 
 #define RANDOM_BYTES 64u
@@ -52,17 +53,34 @@ static void options_fill(const struct create_opts *opts, struct options_message 
     }
 }
 
+static gboolean fill_luks(const struct create_opts *opts, Abi__LuksCreate *out, GError **error)
+{
+    const struct keyval_slot *detached = create_opts_slot(opts, "detached-header");
+
+    if (detached != NULL && detached->number != 0)
+        return wording_fail(error, "Detached LUKS headers are not built yet in instar");
+    return luks_options_fill(opts, "", FALSE, out, error);
+}
+
 gboolean create_start_plan(struct cell *cell, const struct create_opts *opts, uint64_t size_bytes,
                            const struct create_extras *extras, GError **error)
 {
     Abi__CreateRequest request = ABI__CREATE_REQUEST__INIT;
     struct options_message options;
+    Abi__LuksCreate luks = ABI__LUKS_CREATE__INIT;
     ProtobufCMessage *reply = NULL;
     uint8_t random[RANDOM_BYTES];
     gboolean ok;
 
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         return wording_fail(error, "Could not get random bytes: %s", g_strerror(errno));
+    if (strcmp(create_opts_format(opts)->name, "luks") == 0) {
+        if (!fill_luks(opts, &luks, error)) {
+            luks_options_clear(&luks);
+            return FALSE;
+        }
+        request.luks = &luks;
+    }
     options_fill(opts, &options);
     request.format = (char *)create_opts_format(opts)->name;
     request.size = size_bytes;
@@ -84,6 +102,7 @@ gboolean create_start_plan(struct cell *cell, const struct create_opts *opts, ui
     ok = cell_call(cell, CELL_METHOD_CREATE, &request.base, NULL, 0, 0,
                    &abi__plan_reply__descriptor, &reply, error);
     options_clear(&options);
+    luks_options_clear(&luks);
     if (!ok)
         return FALSE;
     ok = wire_check_error(((Abi__PlanReply *)reply)->error, NULL, error);

@@ -9,6 +9,7 @@
 #include "compat/wording.h"
 #include "guest/abi/error_plan.h"
 #include "src/plan/create_private.h"
+#include "src/plan/luks_options.h"
 #include "src/plan/qcow2_options.h"
 #include "src/wire/decode.h"
 
@@ -24,7 +25,8 @@ static void set_backing_error(const struct create_qcow2 *options, GError **error
                 g_strerror(strlen(options->backing_file) > BACKING_NAME_MAX ? EINVAL : ENOSPC));
 }
 
-static gboolean plan_qcow2(struct cell *cell, const struct create_qcow2 *options, GError **error)
+static gboolean plan_qcow2(struct cell *cell, const struct create_qcow2 *options,
+                           Abi__LuksCreate *luks, GError **error)
 {
     Abi__Qcow2CreateOptions qcow2;
     Abi__CreateRequest request = ABI__CREATE_REQUEST__INIT;
@@ -32,6 +34,7 @@ static gboolean plan_qcow2(struct cell *cell, const struct create_qcow2 *options
     GError *refused = NULL;
 
     qcow2_options_fill(options, &qcow2);
+    qcow2.luks = luks;
     request.format = (char *)"qcow2";
     request.size = options->size_bytes;
     request.blob = CREATE_IMAGE_BLOB;
@@ -133,16 +136,17 @@ gboolean create_qcow2_image(const struct create_opts *opts, const char *filename
     static const struct apply_target nowhere[] = {{.blob = CREATE_IMAGE_BLOB},
                                                   {.blob = CREATE_DATA_BLOB}};
     struct create_qcow2 options;
+    Abi__LuksCreate luks = ABI__LUKS_CREATE__INIT;
+    gboolean has_luks;
 
     if (!create_opts_qcow2(opts, &options, error))
         return FALSE;
-    if (options.encrypt_format != NULL) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "Encryption with format '%s' is not built yet", options.encrypt_format);
-        return FALSE;
-    }
     g_autoptr(Cell) cell = create_cell(error);
-    if (cell == NULL || !plan_qcow2(cell, &options, error))
+    gboolean ok = cell != NULL &&
+                  qcow2_options_encryption(opts, &options, FALSE, &luks, &has_luks, error) &&
+                  plan_qcow2(cell, &options, has_luks ? &luks : NULL, error);
+    luks_options_clear(&luks);
+    if (!ok)
         return FALSE;
     if (apply_explains())
         return apply_plan(cell, nowhere, G_N_ELEMENTS(nowhere), NULL, NULL, error);

@@ -25,6 +25,7 @@ static const char *const note_names[CELL_NOTE_MAX] = {
     [CELL_NOTE_BITMAP] = "bitmap",
     [CELL_NOTE_BACKING_NAME] = "backing file name",
     [CELL_NOTE_FILE_SIZE] = "file size",
+    [CELL_NOTE_CRYPTO] = "encryption header",
     [CELL_NOTE_BLOCK_MAP] = "block map",
 };
 

@@ -10,6 +10,7 @@
  */
 #include "src/sandbox/cell_internal.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -149,6 +150,14 @@ static void set_segments(struct kvm_sregs *s)
 #define EFER_NXE       (1u << 11)
 #define RFLAGS_FIXED   (1u << 1)
 
+/* gcc has no name for some features. */
+static uint32_t leaf7_of_host(void)
+{
+    uint32_t eax, ebx = 0, ecx, edx;
+
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) ? ebx : 0;
+}
+
 /*
  * The processor that a decoding guest sees: x86-64 with those user-mode extensions of general
  * registers and SSE that the host has and the codecs ask for. No AVX, so that there is no extended
@@ -168,6 +177,7 @@ static gboolean set_cpuid(int vcpu_fd)
         ECX_AES = 1 << 25,
         LEAF7_BMI1 = 1 << 3,
         LEAF7_BMI2 = 1 << 8,
+        LEAF7_SHA = 1 << 29,
         EXT1_EDX_NX = 1 << 20,
         EXT1_EDX_LONG_MODE = 1 << 29,
     };
@@ -179,7 +189,8 @@ static gboolean set_cpuid(int vcpu_fd)
                    (__builtin_cpu_supports("popcnt") ? ECX_POPCNT : 0) |
                    (__builtin_cpu_supports("aes") ? ECX_AES : 0);
     uint32_t leaf7 = (__builtin_cpu_supports("bmi") ? LEAF7_BMI1 : 0) |
-                     (__builtin_cpu_supports("bmi2") ? LEAF7_BMI2 : 0);
+                     (__builtin_cpu_supports("bmi2") ? LEAF7_BMI2 : 0) |
+                     (leaf7_of_host() & LEAF7_SHA);
     const struct kvm_cpuid_entry2 entries[] = {
         {.function = 0, .eax = 7},
         {.function = 1, .ecx = ecx, .edx = LEAF1_EDX},

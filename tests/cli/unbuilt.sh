@@ -13,7 +13,6 @@ commands=(
     "convert --target-image-opts -n a.qcow2 driver=raw,file.filename=there.raw"
     "convert -O vmdk a.qcow2 o.vmdk"
     "convert -r 1G -O raw a.qcow2 o.raw"
-    "create -f qcow2 -o encrypt.format=luks,encrypt.key-secret=s --object secret,id=s,data=x o.qcow2 1M"
     "dd if=a.qcow2 of=o.raw"
     "info --image-opts driver=qcow2,file.filename=a.qcow2"
 )
