@@ -52,7 +52,7 @@ static const struct driver drivers[] = {
     {.name = "ssh", .create = size_create_options, .is_protocol = TRUE},
     {.name = "throttle"},
     {.name = "vdi", .create = vdi_create_options, .built = TRUE},
-    {.name = "vhdx", .create = vhdx_create_options},
+    {.name = "vhdx", .create = vhdx_create_options, .built = TRUE},
     {.name = "vmdk", .create = vmdk_create_options, .can_compress = TRUE, .built = TRUE},
     {.name = "vpc", .create = vpc_create_options, .built = TRUE},
     {.name = "vvfat", .is_protocol = TRUE},

@@ -165,6 +165,31 @@ def qcow_images(folder):
     return made
 
 
+def packed_vhdx(image):
+    """Input of fuzz_vhdx.c: the sectors of 4 KiB that hold something, and where they go."""
+    image = image[: 10 << 20]
+    places = [i for i in range(len(image) // 4096) if any(image[i * 4096 : i * 4096 + 4096])][:500]
+    words = struct.pack("<%dH" % (len(places) + 1), 1, *places)
+    return words.ljust(4096, b"\0") + b"".join(image[i * 4096 : i * 4096 + 4096] for i in places)
+
+
+def vhdx_images():
+    made = {}
+    lib = os.path.join(HERE, "..", "tests", "lib")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, options, how in (("dynamic", "block_size=1M", None), ("blocks", "block_size=1M", "write"),
+                                   ("fixed", "block_size=1M,subformat=fixed,block_state_zero=off", None),
+                                   ("log", "block_size=1M", "plain"), ("log-two", "block_size=1M", "two"),
+                                   ("log-zero", "block_size=1M", "zero")):
+            run("qemu-img", "create", "-q", "-f", "vhdx", "-o", options, name, "2M", folder=folder)
+            if how:
+                run("qemu-io", "-f", "vhdx", "-c", "write -P 1 0 4k", name, folder=folder)
+            if how not in (None, "write"):
+                run(sys.executable, os.path.join(lib, "vhdx_dirty.py"), name, how, folder=folder)
+            made[name] = packed_vhdx(read(os.path.join(folder, name)))
+    return made
+
+
 def read(path):
     with open(path, "rb") as file:
         return file.read()
@@ -334,6 +359,8 @@ def stock(folder):
         write(folder, "plan_bitmap", name, content)
     for name, content in create_plans().items():
         write(folder, "plan_create", name, content)
+    for name, content in vhdx_images().items():
+        write(folder, "vhdx", name, content)
     for name, content in vhd_images().items():
         write(folder, "vpc", name, content)
     for name, content in units().items():

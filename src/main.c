@@ -19,6 +19,7 @@
 #include "compat/wording_qcow2.h"
 #include "compat/wording_readonly.h"
 #include "compat/wording_vdi.h"
+#include "compat/wording_vhdx.h"
 #include "compat/wording_vpc.h"
 #include "compat/wording_qcow.h"
 #include "compat/wording_qed.h"
@@ -91,6 +92,7 @@ static gboolean set_up(GError **error)
     wording_register_qcow2();
     wording_register_vdi();
     wording_register_readonly();
+    wording_register_vhdx();
     wording_register_vpc();
     wording_register_qcow();
     wording_register_qed();

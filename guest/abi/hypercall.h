@@ -168,6 +168,7 @@ enum cell_extent_flags {
     CELL_EXTENT_OPAQUE = 8,     /* the format does not tell: shown as data without a place */
     CELL_EXTENT_REJECTED = 4,   /* lies below a layer that does not accept it, or (OPAQUE) where
                                    nothing can be: reading fails */
+    CELL_EXTENT_BROKEN = 16,    /* the image does not say what is there: reading fails with EIO */
 };
 
 struct cell_extent {

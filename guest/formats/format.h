@@ -186,6 +186,7 @@ extern const struct format_driver format_vdi;
 extern const struct format_driver format_bochs;
 extern const struct format_driver format_cloop;
 extern const struct format_driver format_dmg;
+extern const struct format_driver format_vhdx;
 extern const struct format_driver format_vpc;
 extern const struct format_driver format_qed;
 extern const struct format_driver format_qcow;

@@ -23,11 +23,6 @@ static uint32_t le32_at(struct span head, uint64_t offset)
     return span_sub(head, offset, 4, &at) ? load_le32(at.data) : 0;
 }
 
-static int probe_vhdx(struct span head)
-{
-    return has_text(head, 0, "vhdxfile") ? SURE : 0;
-}
-
 static int probe_parallels(struct span head)
 {
     bool magic = has_text(head, 0, "WithoutFreeSpace") || has_text(head, 0, "WithouFreSpacExt");
@@ -36,7 +31,6 @@ static int probe_parallels(struct span head)
 
 static const struct format_driver format_parallels = {.name = "parallels",
                                                       .probe = probe_parallels};
-static const struct format_driver format_vhdx = {.name = "vhdx", .probe = probe_vhdx};
 
 const struct format_driver *const format_drivers[] = {
     &format_qcow2, &format_raw,   &format_vmdk, &format_vdi, &format_vpc,

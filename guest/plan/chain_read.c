@@ -8,6 +8,8 @@
 #include "guest/lib/arena.h"
 #include "guest/plan/map.h"
 
+#define CHAIN_EIO 5
+
 /* The source of a blob, among the layers of a chain and their data files. */
 static struct source *find_source(struct node *node, uint32_t blob)
 {
@@ -85,6 +87,8 @@ static enum guest_err read_extent(struct node *node, const struct cell_extent *e
                                   struct guest_err_detail *detail)
 {
     struct source *source;
+    if (extent->flags & CELL_EXTENT_BROKEN)
+        return err_numbers(detail, GUEST_ERR_IO, CHAIN_EIO, extent->start, 0, 0);
     if (extent->flags & CELL_EXTENT_REJECTED && extent->kind >= CELL_EXTENT_DATA)
         return extent->flags & CELL_EXTENT_OPAQUE
                    ? err_numbers(detail, GUEST_ERR_IO, 5 /* EIO */, 0, 0, 0)

@@ -83,6 +83,11 @@ void piece_from_extent(const struct extent *extent, guint64 start, struct piece 
         out->error_number = extent->opaque ? EIO : EINVAL;
         return;
     }
+    if (extent->broken) {
+        out->kind = PIECE_BAD;
+        out->error_number = EIO;
+        return;
+    }
     switch (extent->kind) {
     case CELL_EXTENT_HOLE:
     case CELL_EXTENT_ZERO:

@@ -8,6 +8,7 @@
 #include "compat/profile.h"
 #include "compat/wording.h"
 #include "guest/abi/error_dmg.h"
+#include "guest/abi/error_vhdx.h"
 #include "guest/abi/error_vmdk.h"
 #include "src/graph/keys.h"
 #include "src/graph/layer.h"
@@ -83,16 +84,14 @@ static void warn_about(const Abi__OpenReply *reply)
 /* Some complaints are a line of their own, and the reason is told by an errno alone. */
 static void tell_apart(GError *error, const char *shown)
 {
-    switch (wire_error_code(error)) {
-    case DMG_ERR_SECTORS:
-    case DMG_ERR_LENGTH:
-        report_error("%s", error->message);
-        g_free(error->message);
-        error->message = g_strdup_printf("Could not open '%s': %s", shown, g_strerror(EINVAL));
-        break;
-    default:
-        break;
+    uint32_t code = wire_error_code(error);
+
+    if (code != DMG_ERR_SECTORS && code != DMG_ERR_LENGTH && !vhdx_err_is_line(code)) {
+        return;
     }
+    report_error("%s", error->message);
+    g_free(error->message);
+    error->message = g_strdup_printf("Could not open '%s': %s", shown, g_strerror(EINVAL));
 }
 
 /* What of a VHD's footer is the size of the disk. */

@@ -237,6 +237,7 @@ static gboolean fill(struct extents *it, struct extent *out, GError **error)
                 (record->kind == CELL_EXTENT_HOLE && !layer->unknown_content);
     out->data = record->kind >= CELL_EXTENT_DATA;
     out->rejected = (record->flags & CELL_EXTENT_REJECTED) != 0;
+    out->broken = (record->flags & CELL_EXTENT_BROKEN) != 0;
     out->has_offset = (record->flags & CELL_EXTENT_HAS_OFFSET) != 0;
     if ((record->flags & CELL_EXTENT_OPAQUE) != 0) {
         out->opaque = out->present = out->data = TRUE;

@@ -136,6 +136,7 @@ struct extent {
     gboolean opaque;    /* shown as data without a place, whatever it is */
     uint64_t run_start; /* virtual offset: where what is shown as one run with it begins */
     gboolean rejected;  /* a layer above does not accept what is here: reading it fails */
+    gboolean broken;    /* the image does not say what is there: reading fails with EIO */
 };
 
 /*

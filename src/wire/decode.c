@@ -327,7 +327,7 @@ static const char *find_fault(const struct cell_extent *e, unsigned nr_layers,
         return "kind of an extent";
     }
     if ((e->flags & ~(CELL_EXTENT_HAS_OFFSET | CELL_EXTENT_RECURSE | CELL_EXTENT_REJECTED |
-                      CELL_EXTENT_OPAQUE)) != 0) {
+                      CELL_EXTENT_OPAQUE | CELL_EXTENT_BROKEN)) != 0) {
         return "flags of an extent";
     }
     if (e->depth >= nr_layers) {

@@ -797,6 +797,8 @@ static void run_case(const struct crash_case *c, const char *image_format)
     "printf 'lies' | dd of=image bs=1 seek=4136 conv=notrunc status=none;"                         \
     "printf 'lies' | dd of=image bs=1 seek=117088 conv=notrunc status=none;"
 
+#define FILL_VHDX "qemu-io -f vhdx -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
+
 /* Blocks of 64 KiB in an image of 4 MiB: the entries, the size, the header's checksum. */
 #define SMALL_BLOCKS_VPC                                                                           \
     "printf '\\000\\000\\000\\100\\000\\001\\000\\000\\377\\377\\364\\126' | "                     \
@@ -1024,6 +1026,10 @@ static const struct format_case {
     {"vpc",
      {"write-vpc-small-blocks", "force_size=on", SMALL_BLOCKS_VPC FILL_VPC, 4 * M, 0, change_write,
       0, 0}},
+    {"vhdx", {"write-vhdx", "block_size=1M", FILL_VHDX, 3 * M, 0, change_write, 0, 0}},
+    {"vhdx",
+     {"write-vhdx-fixed", "subformat=fixed,block_state_zero=off", FILL_VHDX, M, 0, change_write, 0,
+      0}},
     {"vpc",
      {"write-vpc-fixed", "subformat=fixed,force_size=on", FILL_VPC, M, 0, change_write, 0, 0}},
     {"vmdk", {"write-vmdk", "adapter_type=ide", FILL_VMDK, 3 * M, 0, change_write, 0, 0}},

@@ -113,6 +113,11 @@ descriptor() {
     printf '%b\n' "$@" >>"$descriptor_file"
 }
 
+# vhdx_edit FILE FIELD=VALUE...: see vhdx_edit.py.
+vhdx_edit() {
+    python3 -B "$test_lib/vhdx_edit.py" "$@"
+}
+
 # fabr NAME FILE [KEY=VALUE..]: one of the images of readonly_fab.py.
 fabr() {
     python3 -B "$test_lib/readonly_fab.py" "$@"
@@ -133,4 +138,9 @@ stock_luks() {
     done
     cat stock_luks.err >&2
     return 1
+}
+
+# vhdx_dirty FILE HOW...: a log that must be replayed, see vhdx_dirty.py.
+vhdx_dirty() {
+    python3 -B "$test_lib/vhdx_dirty.py" "$@"
 }

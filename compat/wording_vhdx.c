@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What can be wrong with a VHDX. Stock has sentences for little of it.
+ */
+#include "compat/wording_vhdx.h"
+
+#include "compat/wording.h"
+#include "guest/abi/error_vhdx.h"
+
+#define NOT_OPENED "Could not open '{name}': "
+#define TRUNCATED  " points after end of file ({2}). Image has probably been truncated."
+
+static const struct wording_row rows[] = {
+    {VHDX_ERR_INVALID, NOT_OPENED "Invalid argument"},
+    {VHDX_ERR_NOT_SUPPORTED, NOT_OPENED "Operation not supported"},
+    {VHDX_ERR_IO, NOT_OPENED "Input/output error"},
+    {VHDX_ERR_NO_HEADER, "No valid VHDX header found"},
+    {VHDX_ERR_LOG_DIRTY, "VHDX image file '{name}' opened read-only, but contains a log that needs "
+                         "to be replayed\nTo replay the log, run:\nqemu-img check -r all '{name}'"},
+
+    {VHDX_ERR_SUBFORMAT, "Parameter 'subformat' does not accept value '{span}'"},
+    {VHDX_ERR_LOG_ZERO, "Log size must be a multiple of 1 MB"},
+    {VHDX_ERR_LOG_LARGE, "Log size must be smaller than 4 GB"},
+    {VHDX_ERR_BLOCK_SIZE, "Block size must be a power of two"},
+    {VHDX_ERR_SIZE_TOO_LARGE, "Image size too large; max of 64TB"},
+    {VHDX_ERR_WRITE_DIFFERENCING, "Writing to a differencing VHDX is not built yet in instar"},
+
+    {VHDX_ERR_TOO_LARGE, NOT_OPENED "File too large"},
+
+    {VHDX_LINE_REGION, "VHDX region {0}-{1} overlaps with region {2}-{3}"},
+    {VHDX_LINE_OVERFLOW, "VHDX BAT entry {0} offset overflow."},
+    {VHDX_LINE_START, "VHDX BAT entry {0} start offset {1}" TRUNCATED},
+    {VHDX_LINE_END, "VHDX BAT entry {0} end offset {1}" TRUNCATED},
+};
+
+void wording_register_vhdx(void)
+{
+    wording_register(rows, G_N_ELEMENTS(rows));
+}

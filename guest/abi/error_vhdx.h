@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What can be wrong with a VHDX image: codes of errors, and codes of check's findings. The sentence
+ * of each is in compat/wording_vhdx.c; `n0` .. `n3` are the detail's numbers.
+ */
+#ifndef INSTAR_GUEST_ABI_ERROR_VHDX_H
+#define INSTAR_GUEST_ABI_ERROR_VHDX_H
+
+#include <stdbool.h>
+
+#include "guest/abi/error.h"
+
+enum vhdx_err {
+    VHDX_ERR_INVALID = GUEST_ERR_VHDX, /* EINVAL */
+    VHDX_ERR_NOT_SUPPORTED,            /* ENOTSUP */
+    VHDX_ERR_IO,                       /* EIO: so far out that no file reaches there */
+    VHDX_ERR_NO_HEADER,
+    VHDX_ERR_LOG_DIRTY, /* a log to be replayed, and the image is opened for reading */
+
+    VHDX_ERR_SUBFORMAT, /* text: what was asked for */
+    VHDX_ERR_LOG_ZERO,
+    VHDX_ERR_LOG_LARGE,
+    VHDX_ERR_BLOCK_SIZE,
+    VHDX_ERR_SIZE_TOO_LARGE,
+    VHDX_ERR_WRITE_DIFFERENCING,
+    VHDX_ERR_TOO_LARGE, /* EFBIG */
+
+    /* lines of their own; the image is refused with EINVAL after them, see vhdx_err_is_line */
+    VHDX_LINE_REGION = GUEST_ERR_VHDX + 32, /* n0, n1: start and end; n2, n3: of the other */
+    VHDX_LINE_OVERFLOW,                     /* n0: BAT entry */
+    VHDX_LINE_START,                        /* n0: BAT entry, n1: offset, n2: file size */
+    VHDX_LINE_END,                          /* n0: BAT entry, n1: last offset, n2: file size */
+    VHDX_LINE_LAST = GUEST_ERR_VHDX + 47,
+};
+
+/* Whether an error of opening is a line that comes before stock's own error. */
+static inline bool vhdx_err_is_line(unsigned code)
+{
+    return code >= VHDX_LINE_REGION && code <= VHDX_LINE_LAST;
+}
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vhdx driver: opening, where data is, check, and the table of its verbs.
+ *
+ * Stock does not say where a VHDX keeps its data, so extents are opaque: read as they are, shown as
+ * data without a place.
+ */
+#include "guest/formats/vhdx.h"
+#include "guest/formats/vhdx_log.h"
+#include "guest/lib/arena.h"
+#include "guest/lib/checked.h"
+
+#define SECTOR_BYTES 512u
+
+static int vhdx_probe(struct span head)
+{
+    return span_starts_with(head, "vhdxfile") ? 100 : 0;
+}
+
+/* ---- findings about the BAT ---- */
+
+struct first_finding {
+    enum guest_err code;
+    struct guest_err_detail *detail;
+};
+
+static bool keep_first(void *user, enum guest_err code, const struct guest_err_detail *detail)
+{
+    struct first_finding *first = user;
+
+    first->code = err_numbers(first->detail, code, detail->number[0], detail->number[1],
+                              detail->number[2], detail->number[3]);
+    return false;
+}
+
+static enum guest_err refuse_bat(struct vhdx *vhdx, struct guest_err_detail *detail)
+{
+    struct first_finding first = {.detail = detail};
+    enum guest_err err = vhdx_audit_bat(vhdx, keep_first, &first, detail);
+
+    return err ? err : first.code;
+}
+
+struct check_run {
+    struct finding_sink *findings;
+    Abi__CheckReply *reply;
+};
+
+static bool report(void *user, enum guest_err code, const struct guest_err_detail *detail)
+{
+    struct check_run *run = user;
+    struct cell_finding finding = {.code = code, .flags = CELL_FINDING_PREFIXED};
+
+    memcpy(finding.number, detail->number, sizeof(finding.number));
+    run->findings->add(run->findings, &finding);
+    run->reply->corruptions++;
+    return true;
+}
+
+enum guest_err vhdx_check(struct node *node, const Abi__CheckRequest *request,
+                          struct finding_sink *findings, Abi__CheckReply *reply,
+                          struct guest_err_detail *detail)
+{
+    struct check_run run = {.findings = findings, .reply = reply};
+
+    if (node->dirty && (request->fix_errors || request->fix_leaks)) {
+        reply->corruptions_fixed = 1;
+        reply->repairs = true;
+        return vhdx_replay_plan(vhdx_of(node), &node->repair, detail);
+    }
+    return vhdx_audit_bat(vhdx_of(node), report, &run, detail);
+}
+
+/* ---- opening ---- */
+
+/* A log that must be replayed is replayed before anything else is looked at, or refused. */
+static enum guest_err open_log(struct node *node, const Abi__OpenRequest *request,
+                               struct guest_err_detail *detail)
+{
+    enum guest_err err = vhdx_find_log(vhdx_of(node), &node->dirty, detail);
+    struct plan *trial = NULL;
+
+    if (err || !node->dirty)
+        return err;
+    if (!request->read_write)
+        return vhdx_error(detail, VHDX_ERR_LOG_DIRTY);
+    err = vhdx_replay_plan(vhdx_of(node), &trial, detail);
+    if (!err)
+        trial->verbs->free(trial);
+    return err;
+}
+
+static enum guest_err vhdx_open(struct node *node, const Abi__OpenRequest *request,
+                                struct guest_err_detail *detail)
+{
+    struct vhdx *vhdx = arena_array(1, sizeof(*vhdx));
+    enum guest_err err;
+
+    if (!vhdx)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    node->state = vhdx;
+    vhdx->source = node->source;
+    if (!align_up_u64(node->source->size_bytes, SECTOR_BYTES, &vhdx->file_end))
+        return err_plain(detail, GUEST_ERR_FILE_TOO_LARGE);
+    err = vhdx_read_headers(vhdx, detail);
+    if (!err)
+        err = open_log(node, request, detail);
+    if (err || node->dirty)
+        return err;
+    err = vhdx_read_regions(vhdx, detail);
+    if (!err)
+        err = vhdx_read_metadata(vhdx, detail);
+    if (!err && (vhdx->params & VHDX_HAS_PARENT))
+        err = vhdx_error(detail, VHDX_ERR_NOT_SUPPORTED);
+    if (!err && !request->for_check)
+        err = refuse_bat(vhdx, detail);
+    node->virtual_size = vhdx->disk_size / SECTOR_BYTES * SECTOR_BYTES;
+    node->cluster_size = vhdx->block_size;
+    return err;
+}
+
+static void vhdx_close(struct node *node)
+{
+    struct vhdx *vhdx = vhdx_of(node);
+
+    if (vhdx)
+        free(vhdx->taken);
+    free(vhdx);
+    node->state = NULL;
+}
+
+/* ---- reading ---- */
+
+enum guest_err vhdx_map(struct node *node, uint64_t start, uint64_t length,
+                        struct layer_extent *out, struct guest_err_detail *detail)
+{
+    struct vhdx *vhdx = vhdx_of(node);
+    uint64_t block = start / vhdx->block_size, in_block = start % vhdx->block_size, entry;
+    enum guest_err err = vhdx_bat_entry(vhdx, vhdx_payload_index(vhdx, block), &entry, detail);
+
+    if (err)
+        return err;
+    *out = (struct layer_extent){
+        .length = min_u64(length, vhdx->block_size - in_block),
+        .source = vhdx->source,
+        .kind = CELL_EXTENT_ZERO,
+        .flags = CELL_EXTENT_OPAQUE,
+    };
+    switch (entry & VHDX_STATE_MASK) {
+    case VHDX_NOT_PRESENT:
+    case VHDX_UNDEFINED:
+    case VHDX_ZERO:
+    case VHDX_UNMAPPED:
+    case VHDX_UNMAPPED_095:
+        return GUEST_OK;
+    case VHDX_FULLY_PRESENT:
+        out->kind = CELL_EXTENT_DATA;
+        out->flags |= CELL_EXTENT_HAS_OFFSET;
+        out->offset = (entry & VHDX_OFFSET_MASK) + in_block;
+        return GUEST_OK;
+    default:
+        out->flags |= CELL_EXTENT_BROKEN;
+        return GUEST_OK;
+    }
+}
+
+const struct format_driver format_vhdx = {
+    .name = "vhdx",
+    .probe = vhdx_probe,
+    .open = vhdx_open,
+    .map = vhdx_map,
+    .check = vhdx_check,
+    .create = vhdx_create,
+    .writer_open = vhdx_writer_open,
+    .close = vhdx_close,
+};
