@@ -2,13 +2,17 @@
 /*
  * Layout and mapping of a cell's memory.
  *
- * Nothing is touched but the guest image and the boot page: the rest is reserved address space that
- * becomes memory when it is used.
+ * Nothing is touched but the guest's data and the boot page. What the guest may only read of its
+ * image comes from the executable's own file, page by page as it is used; the rest is reserved
+ * address space that becomes memory when it is used.
  */
 #include "src/sandbox/memory.h"
 
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -68,6 +72,43 @@ G_STATIC_ASSERT(CELL_RESPONSE_GVA + CELL_RESPONSE_SIZE - CELL_BOOT_GVA + CONTROL
                 MEMORY_TABLES_OFFSET);
 G_STATIC_ASSERT(CELL_IMAGE_MAX <= CONTROL_OFFSET);
 
+/* Where in the executable's file the bytes at `at` come from; FALSE when they do not. */
+static gboolean find_in_executable(const uint8_t *at, uint64_t len, uint64_t *out_offset)
+{
+    const Elf64_Phdr *headers = (const Elf64_Phdr *)getauxval(AT_PHDR);
+    uint64_t nr = getauxval(AT_PHNUM), bias = 0, address = (uint64_t)(uintptr_t)at;
+
+    for (uint64_t i = 0; headers && i < nr; i++)
+        if (headers[i].p_type == PT_PHDR)
+            bias = (uint64_t)(uintptr_t)headers - headers[i].p_vaddr;
+    for (uint64_t i = 0; headers && i < nr; i++) {
+        const Elf64_Phdr *h = &headers[i];
+        uint64_t start = bias + h->p_vaddr;
+        if (h->p_type == PT_LOAD && address >= start && address - start <= h->p_filesz &&
+            len <= h->p_filesz - (address - start)) {
+            *out_offset = h->p_offset + (address - start);
+            return *out_offset % PAGE == 0;
+        }
+    }
+    return FALSE;
+}
+
+/* Maps the constant part of the image over the start of the memory, instead of copying it. */
+static gboolean map_constants(const struct cell_memory *m, const uint8_t *image, uint64_t len)
+{
+    uint64_t offset;
+    int fd;
+
+    if (len == 0 || len % PAGE != 0 || !find_in_executable(image, len, &offset))
+        return FALSE;
+    fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return FALSE;
+    void *at = mmap(m->base, len, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, (off_t)offset);
+    (void)close(fd);
+    return at != MAP_FAILED;
+}
+
 gboolean memory_init(struct cell_memory *m, const uint8_t *image, size_t image_len,
                      uint64_t arena_bytes, uint64_t window_bytes, enum cell_kind_word kind,
                      gboolean shared, GError **error)
@@ -88,7 +129,9 @@ gboolean memory_init(struct cell_memory *m, const uint8_t *image, size_t image_l
                     g_strerror(errno));
         return FALSE;
     }
-    memcpy(m->base, image, image_len);
+    uint64_t constants = header.data_gva - CELL_IMAGE_GVA;
+    m->constants_len = map_constants(m, image, constants) ? constants : 0;
+    memcpy(m->base + m->constants_len, image + m->constants_len, image_len - m->constants_len);
 
     struct cell_boot boot = {.abi_version = CELL_ABI_VERSION,
                              .kind = kind,
@@ -137,7 +180,7 @@ uint64_t memory_touched_pages(const struct cell_memory *m)
 {
     uint64_t touched = 0;
     unsigned char seen[4096];
-    for (uint64_t at = 0; at < m->len; at += sizeof(seen) * PAGE) {
+    for (uint64_t at = m->constants_len; at < m->len; at += sizeof(seen) * PAGE) {
         uint64_t len = MIN(m->len - at, sizeof(seen) * PAGE);
         if (mincore(m->base + at, len, seen) != 0)
             return touched;

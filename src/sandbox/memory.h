@@ -40,7 +40,8 @@ struct region {
 
 struct cell_memory {
     uint8_t *base;
-    uint64_t len; /* bytes of the whole mapping */
+    uint64_t len;           /* bytes of the whole mapping */
+    uint64_t constants_len; /* bytes at its start that are a file's, shared by all cells */
     struct region region[NR_REGIONS];
     cell_gva entry_kvm;
     cell_gva entry_process;
@@ -67,7 +68,7 @@ void *memory_writable(const struct cell_memory *memory, cell_gva gva, uint64_t l
 /* The host's pointer to a whole region. */
 void *memory_region(const struct cell_memory *memory, enum region_id id);
 
-/* Pages that have been touched so far, for INSTAR_TRACE. */
+/* Pages of its own that have been touched so far, for INSTAR_TRACE. */
 uint64_t memory_touched_pages(const struct cell_memory *memory);
 
 #endif

@@ -54,7 +54,7 @@ at_most "$(cell 'calls' info small.qcow2)" 2
 ok "info: calls of the cell"
 at_most "$(cell 'upcalls' info small.qcow2)" 1
 ok "info: reads that the cell asks for"
-at_most "$(cell 'pages touched' info small.qcow2)" 150
+at_most "$(cell 'pages touched' info small.qcow2)" 25
 ok "info: pages that the guest touches"
 at_most "$(calls all info small.qcow2)" 260
 ok "info: system calls"
