@@ -4,7 +4,7 @@
  * behind the clusters in use, laid out as in a new image (qcow2_bump): the L1 table if it has to
  * move, the refcount table if it is too small, then L2 tables and data.
  *
- * Left out: bitmaps whose tables would need another number of entries.
+ * Left out: bitmaps whose tables would need more entries.
  * source: behaviour observed with stock 7.2; see tests/unit/test_plan_resize.c.
  */
 #include "guest/formats/qcow2_resize_plan.h"
@@ -39,7 +39,7 @@ static enum guest_err check_bitmaps(const struct resize_plan *p, struct guest_er
 
         if (b->flags & QCOW2_BITMAP_IN_USE)
             return err_text(detail, (enum guest_err)GUEST_ERR_PLAN_BITMAP_IN_USE, b->name, 0);
-        if (bitmap_entries(p, p->old_size, granularity) !=
+        if (bitmap_entries(p, p->old_size, granularity) <
             bitmap_entries(p, p->new_size, granularity))
             return err_plain(detail, GUEST_ERR_PLAN_RESIZE_BITMAPS);
     }

@@ -20,8 +20,8 @@ static enum guest_err corrupt(struct guest_err_detail *detail, uint64_t offset)
 
 /* ---- references that go ---- */
 
-static enum guest_err drop(struct qcow2_shrink *s, uint64_t cluster, uint64_t nr,
-                           struct guest_err_detail *detail)
+enum guest_err qcow2_shrink_drop(struct qcow2_shrink *s, uint64_t cluster, uint64_t nr,
+                                 struct guest_err_detail *detail)
 {
     for (uint64_t i = cluster; i < cluster + nr; i++) {
         if (i == 0 || i >= s->nr_clusters)
@@ -44,14 +44,14 @@ static enum guest_err drop_entry(struct qcow2_shrink *s, struct qcow2_l2_entry e
         qcow2_compressed_range(s->q, e.raw, &offset, &bytes);
         first = offset >> shrink_bits(s);
         last = (offset + bytes - 1) >> shrink_bits(s);
-        return drop(s, first, last - first + 1, detail);
+        return qcow2_shrink_drop(s, first, last - first + 1, detail);
     case QCOW2_L2_NORMAL:
     case QCOW2_L2_ZERO_ALLOC:
         if (s->q->has_data_file)
             return GUEST_OK; /* it has no refcounts */
         if (e.offset % s->q->cluster_size != 0)
             return corrupt(detail, e.offset);
-        return drop(s, e.offset >> shrink_bits(s), 1, detail);
+        return qcow2_shrink_drop(s, e.offset >> shrink_bits(s), 1, detail);
     default:
         return GUEST_OK;
     }
@@ -103,15 +103,16 @@ static enum guest_err drop_tables(struct qcow2_shrink *s, struct guest_err_detai
     const struct qcow2 *q = s->q;
     uint64_t l1_clusters = div_round_up_u64(q->l1_size * 8, q->cluster_size);
     uint64_t l1_stay = div_round_up_u64(s->l1_entries * 8, q->cluster_size);
-    enum guest_err err = drop(s, (q->header.l1_table_offset >> shrink_bits(s)) + l1_stay,
-                              l1_clusters - l1_stay, detail);
+    enum guest_err err = qcow2_shrink_drop(
+        s, (q->header.l1_table_offset >> shrink_bits(s)) + l1_stay, l1_clusters - l1_stay, detail);
 
     for (uint64_t i = s->l1_entries; !err && i < q->l1_size; i++) {
         if (q->l1[i] & QCOW2_OFFSET_MASK)
-            err = drop(s, (q->l1[i] & QCOW2_OFFSET_MASK) >> shrink_bits(s), 1, detail);
+            err = qcow2_shrink_drop(s, (q->l1[i] & QCOW2_OFFSET_MASK) >> shrink_bits(s), 1, detail);
     }
     if (!err && s->edge_copy)
-        err = drop(s, (q->l1[s->edge_l1] & QCOW2_OFFSET_MASK) >> shrink_bits(s), 1, detail);
+        err = qcow2_shrink_drop(s, (q->l1[s->edge_l1] & QCOW2_OFFSET_MASK) >> shrink_bits(s), 1,
+                                detail);
     return err;
 }
 
@@ -304,6 +305,8 @@ static enum guest_err prepare(struct qcow2_shrink *s, struct guest_err_detail *d
         err = check_metadata(s, detail);
     if (!err)
         err = drop_tables(s, detail);
+    if (!err)
+        err = qcow2_shrink_drop_bitmaps(s, detail);
     if (!err)
         err = check_blocks(s, old, detail);
     if (!err)

@@ -9,8 +9,9 @@
  * refcount blocks behind the last cluster that count nothing but themselves, and the length of the
  * file. A crash in between leaves leaks.
  *
- * An L2 table at the new end that a snapshot shares is copied first; the copy is written to a free
- * cluster, and the L1 entry switched after the header.
+ * Bitmaps whose tables must become shorter are in use from before the header's write until after
+ * it. An L2 table at the new end that a snapshot shares is copied first; the copy is written to a
+ * free cluster, and the L1 entry switched after the header.
  *
  * Memory is bounded by what is freed: a counter of one byte for each host cluster, in pages.
  */
@@ -76,6 +77,33 @@ extern const struct plan_verbs qcow2_shrink_verbs;
  */
 enum guest_err qcow2_shrink_block(struct qcow2_shrink *s, uint64_t index, uint8_t *old,
                                   struct guest_err_detail *detail);
+
+/*
+ * Notes that one reference to each of adjacent clusters goes.
+ *
+ * returns: GUEST_ERR_PLAN_CORRUPT for the header's cluster and for those past the end of the file
+ */
+enum guest_err qcow2_shrink_drop(struct qcow2_shrink *s, uint64_t cluster, uint64_t nr,
+                                 struct guest_err_detail *detail);
+
+/* qcow2_shrink_bitmaps.c */
+
+/* What tables that are cut refer to, and their ends. */
+enum guest_err qcow2_shrink_drop_bitmaps(struct qcow2_shrink *s, struct guest_err_detail *detail);
+
+/*
+ * Steps of the plan: bitmaps whose tables are cut are in use; bits behind the new end are cleared;
+ * tables are cut and their bitmaps not in use any more. Between the first and the last the header
+ * is written; each starts at s->index 0.
+ *
+ * returns: false when the batch has no room: to be called again with the next one
+ */
+bool qcow2_shrink_yield_in_use(struct qcow2_shrink *s, struct plan_sink *sink, enum guest_err *err,
+                               struct guest_err_detail *detail);
+bool qcow2_shrink_yield_bits(struct qcow2_shrink *s, struct plan_sink *sink, enum guest_err *err,
+                             struct guest_err_detail *detail);
+bool qcow2_shrink_yield_cuts(struct qcow2_shrink *s, struct plan_sink *sink, enum guest_err *err,
+                             struct guest_err_detail *detail);
 
 static inline unsigned shrink_bits(const struct qcow2_shrink *s)
 {

@@ -98,52 +98,6 @@ static bool yield_edge(struct qcow2_shrink *s, struct plan_sink *sink, enum gues
     return true;
 }
 
-/* ---- bitmaps ---- */
-
-/* The bits behind the new end of a bitmap's last cluster, in s->block; false: there are none. */
-static bool load_bitmap(struct qcow2_shrink *s, const struct qcow2_bitmap *b, uint64_t *out_offset,
-                        uint64_t *out_from, enum guest_err *err, struct guest_err_detail *detail)
-{
-    uint64_t bits = div_round_up_u64(s->new_size, 1ull << b->granularity_bits), *table;
-    uint64_t entry;
-
-    if (b->table_size == 0)
-        return false;
-    *err = qcow2_read_bitmap_table(s->q, b, &table, detail);
-    if (*err)
-        return false;
-    entry = table[b->table_size - 1];
-    free(table);
-    *out_offset = entry & QCOW2_OFFSET_MASK;
-    bits -= (b->table_size - 1ull) * s->q->cluster_size * 8;
-    *out_from = bits / 8;
-    if (*out_offset == 0 || *out_from >= s->q->cluster_size)
-        return false;
-    *err = qcow2_read(s->q, *out_offset, s->q->cluster_size, s->block, detail);
-    s->block[bits / 8] &= (uint8_t)((1u << bits % 8) - 1);
-    memset(&s->block[bits / 8 + 1], 0, s->q->cluster_size - bits / 8 - 1);
-    return !*err;
-}
-
-/* A disk that grows again is not to find bits of what was there before. */
-static bool yield_bitmaps(struct qcow2_shrink *s, struct plan_sink *sink, enum guest_err *err,
-                          struct guest_err_detail *detail)
-{
-    for (; s->index < s->q->nr_bitmaps && !*err; s->index++) {
-        uint64_t offset, from;
-
-        if (!plan_room(sink, 1, s->q->cluster_size))
-            return false;
-        if (!load_bitmap(s, &s->q->bitmaps[s->index], &offset, &from, err, detail))
-            continue;
-        from &= ~(uint64_t)(QCOW2_SECTOR_BYTES - 1);
-        memcpy(
-            plan_write(sink, s->blob, offset + from, s->q->cluster_size - from, CELL_NOTE_BITMAP),
-            &s->block[from], s->q->cluster_size - from);
-    }
-    return true;
-}
-
 /* ---- refcounts ---- */
 
 static void write_changed(struct qcow2_shrink *s, struct plan_sink *sink, uint64_t offset,
@@ -275,8 +229,18 @@ static bool yield_sizes(struct qcow2_shrink *s, struct plan_sink *sink, enum gue
 }
 
 static const shrink_step steps[] = {
-    yield_alloc, yield_copy,   yield_header, yield_l1,       yield_bitmaps,
-    yield_edge,  yield_blocks, yield_table,  yield_discards, yield_sizes,
+    yield_alloc,
+    yield_copy,
+    qcow2_shrink_yield_in_use,
+    yield_header,
+    yield_l1,
+    qcow2_shrink_yield_bits,
+    qcow2_shrink_yield_cuts,
+    yield_edge,
+    yield_blocks,
+    yield_table,
+    yield_discards,
+    yield_sizes,
 };
 
 static enum guest_err shrink_next(struct plan *plan, struct plan_sink *sink, bool *out_done,
