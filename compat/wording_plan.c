@@ -79,6 +79,16 @@ static const struct wording_row rows[] = {
     {GUEST_ERR_PLAN_BITMAPS_MANY, "Maximum number of persistent bitmaps is already reached"},
     {GUEST_ERR_PLAN_BITMAPS_FULL, "Not enough space in the bitmap directory"},
 
+    {GUEST_ERR_PLAN_AMEND_SNAPSHOTS, "Internal snapshots prevent downgrade of image"},
+    {GUEST_ERR_PLAN_AMEND_FEATURES,
+     "Cannot downgrade an image with incompatible features {0#x} set"},
+    {GUEST_ERR_PLAN_AMEND_DATA_FILE, "Cannot downgrade an image with a data file"},
+    {GUEST_ERR_PLAN_AMEND_WIDTH, "compat=0.10 requires refcount_bits=16"},
+    {GUEST_ERR_PLAN_AMEND_DECREASE, "Cannot decrease refcount entry width to {0} bits: Cluster at "
+                                    "offset {1#x} has a refcount of {2}"},
+    {GUEST_ERR_PLAN_AMEND_COMPRESSED,
+     "Cannot downgrade an image with clusters that are compressed with zstd"},
+
     {GUEST_ERR_PLAN_DIRTY, "The image was not closed properly: repair it before it is changed"},
     {GUEST_ERR_PLAN_CORRUPT,
      "The image's refcounts are wrong (seen at offset {0#x}): repair it before it is changed"},

@@ -251,6 +251,23 @@ def repair_plans(images):
     return made
 
 
+def amend_plans(images):
+    """Inputs of fuzz_plan_amend.c."""
+    upgrade, downgrade, width, lazy, data_file = range(5)
+    steps = [
+        ("upgrade", (upgrade, 0), "version-2"),
+        ("downgrade", (downgrade, 0), "plain"),
+        ("downgrade", (downgrade, 0), "backing"),
+        ("downgrade", (downgrade, 0), "snapshots"),
+        ("width-64", (width, 6), "plain"),
+        ("width-1", (width, 0), "refcount-64"),
+        ("width-8", (width, 3), "preallocated"),
+        ("lazy", (lazy, 8), "bitmaps"),
+        ("data-file", (data_file, 0x70), "data-file-raw"),
+    ]
+    return {"%s-%s" % (word, name): bytes(head) + images[name] for word, head, name in steps}
+
+
 def bitmap(*actions):
     """Input of fuzz_plan_bitmap.c, but for the image."""
     return bytes([len(actions)]) + b"".join(bytes(action) for action in actions)
@@ -355,6 +372,8 @@ def stock(folder):
     for name in ("plain", "version-2", "refcount-1", "refcount-64", "snapshots", "compressed-zlib", "bitmaps"):
         for kind, content in repair_plans({name: images[name]}).items():
             write(folder, "plan_repair", kind, content)
+    for name, content in amend_plans(images).items():
+        write(folder, "plan_amend", name, content)
     for name, content in bitmap_plans(images).items():
         write(folder, "plan_bitmap", name, content)
     for name, content in create_plans().items():
@@ -391,6 +410,7 @@ def hostile(folder):
             write(folder, "plan_snapshot", "hostile-" + name, snapshot(0, b"new") + content)
             write(folder, "plan_overlay", "hostile-" + name, overlay(len(name) % 3, 40, 5) + content)
             write(folder, "plan_repair", "hostile-" + name, b"\1" + content)
+            write(folder, "plan_amend", "hostile-" + name, b"\2\6" + content)
             if "bitmap" in name:
                 write(folder, "plan_bitmap", "hostile-" + name, bitmap((0, 3, 0, 0), (6, 3, 0, 0)) + content)
 

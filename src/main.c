@@ -34,6 +34,8 @@ typedef int (*verb_fn)(const struct invocation *inv);
 static verb_fn find_verb(enum verb verb)
 {
     switch (verb) {
+    case VERB_AMEND:
+        return cmd_amend;
     case VERB_BENCH:
         return cmd_bench;
     case VERB_BITMAP:

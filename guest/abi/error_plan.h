@@ -66,6 +66,14 @@
 #define GUEST_ERR_PLAN_BITMAPS_MANY       GUEST_ERR_PLAN_CODE(104)
 #define GUEST_ERR_PLAN_BITMAPS_FULL       GUEST_ERR_PLAN_CODE(105)
 
+/* amend */
+#define GUEST_ERR_PLAN_AMEND_SNAPSHOTS  GUEST_ERR_PLAN_CODE(112) /* their disks differ in size */
+#define GUEST_ERR_PLAN_AMEND_FEATURES   GUEST_ERR_PLAN_CODE(113) /* 0: incompatible features */
+#define GUEST_ERR_PLAN_AMEND_DATA_FILE  GUEST_ERR_PLAN_CODE(114)
+#define GUEST_ERR_PLAN_AMEND_WIDTH      GUEST_ERR_PLAN_CODE(115) /* version 2 takes 16 bits */
+#define GUEST_ERR_PLAN_AMEND_DECREASE   GUEST_ERR_PLAN_CODE(116) /* 0: bits, 1: offset, 2: count */
+#define GUEST_ERR_PLAN_AMEND_COMPRESSED GUEST_ERR_PLAN_CODE(117) /* zstd, which version 2 lacks */
+
 /* any change of an existing image */
 #define GUEST_ERR_PLAN_DIRTY         GUEST_ERR_PLAN_CODE(48)
 #define GUEST_ERR_PLAN_CORRUPT       GUEST_ERR_PLAN_CODE(49) /* 0: where in the file it shows, bytes */

@@ -149,6 +149,7 @@ enum cell_method {
     CELL_METHOD_BACKING = 24,       /* BackingRequest -> PlanReply */
     CELL_METHOD_EMPTY = 25,         /* EmptyRequest -> PlanReply */
     CELL_METHOD_BITMAP = 28,        /* BitmapRequest -> BitmapReply */
+    CELL_METHOD_AMEND = 30,         /* AmendRequest -> PlanReply */
     CELL_METHOD_BITMAP_READ = 29,   /* BitmapReadRequest -> StatusReply, bytes in the data window */
     CELL_METHOD_CIPHER_LOAD = 40,   /* CipherLoadRequest -> StatusReply */
 };

@@ -136,6 +136,10 @@ struct format_driver {
     enum guest_err (*bitmap_read)(struct node *node, const Abi__BitmapReadRequest *request,
                                   uint8_t *buf, struct guest_err_detail *detail);
 
+    /* Plans one step of an amendment; NULL: GUEST_ERR_NOT_SUPPORTED. */
+    enum guest_err (*amend)(struct node *node, const Abi__AmendRequest *request, struct plan **out,
+                            struct guest_err_detail *detail);
+
     /* Gives back node->state; may be NULL. */
     void (*close)(struct node *node);
 };

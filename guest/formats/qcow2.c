@@ -6,6 +6,7 @@
  * images need a key unless no data will be looked at (qcow2_crypt.c).
  */
 #include "guest/formats/qcow2.h"
+#include "guest/formats/qcow2_amend.h"
 #include "guest/formats/qcow2_backing.h"
 #include "guest/formats/qcow2_bitmap_plan.h"
 #include "guest/formats/qcow2_create.h"
@@ -146,6 +147,7 @@ const struct format_driver format_qcow2 = {
     .snapshot = qcow2_snapshot_plan,
     .change_backing = qcow2_backing_plan,
     .empty = qcow2_empty_plan,
+    .amend = qcow2_amend_plan,
     .bitmap = qcow2_bitmap_plan,
     .bitmap_read = qcow2_bitmap_read,
     .close = qcow2_close,

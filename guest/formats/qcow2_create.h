@@ -49,6 +49,17 @@ enum guest_err qcow2_create_plan(const Abi__CreateRequest *request, struct plan 
                                  struct guest_err_detail *detail);
 
 /*
+ * The data of the feature names extension, for programs that meet a bit they do not know. Only in
+ * headers of clusters larger than this: small ones would leave no room for the backing file name.
+ * source: observed in files that stock makes.
+ *
+ * out:     buf: QCOW2_FEATURE_NAMES_BYTES
+ */
+#define QCOW2_FEATURE_NAMES_ABOVE_BYTES 4096u
+#define QCOW2_FEATURE_NAMES_BYTES       384u
+void qcow2_feature_names(uint8_t *buf);
+
+/*
  * Encodes the header cluster of a new image: header, extensions, backing file name.
  *
  * in:      buf: one cluster, zeroed

@@ -13,13 +13,7 @@
 #define CRYPTO_EXT_BYTES 16u
 #define NEW_HEADER_BYTES 112u /* version 3, with the compression type, padded to 8 */
 
-/*
- * Feature names, for programs that meet a bit they do not know. Only written when clusters are
- * larger than this: small ones would leave no room for the backing file name.
- * source: observed in files that stock makes.
- */
-#define FEATURE_NAMES_ABOVE_BYTES 4096u
-#define FEATURE_NAME_BYTES        46u
+#define FEATURE_NAME_BYTES 46u
 
 enum { FEATURE_INCOMPATIBLE, FEATURE_COMPATIBLE, FEATURE_AUTOCLEAR };
 
@@ -38,6 +32,7 @@ static const struct {
     {FEATURE_AUTOCLEAR, 1, "raw external data"},
 };
 #define NR_FEATURE_NAMES (sizeof(feature_names) / sizeof(feature_names[0]))
+_Static_assert(NR_FEATURE_NAMES *(FEATURE_NAME_BYTES + 2) == QCOW2_FEATURE_NAMES_BYTES, "names");
 
 /* Where the next field goes; failed stays set once something did not fit. */
 struct out {
@@ -90,16 +85,22 @@ static void put_extension(struct out *out, uint32_t type, struct span data)
         put_u8(out, 0);
 }
 
+void qcow2_feature_names(uint8_t *buf)
+{
+    memset(buf, 0, QCOW2_FEATURE_NAMES_BYTES);
+    for (unsigned i = 0; i < NR_FEATURE_NAMES; i++) {
+        uint8_t *entry = &buf[i * (FEATURE_NAME_BYTES + 2)];
+        entry[0] = feature_names[i].type;
+        entry[1] = feature_names[i].bit;
+        memcpy(&entry[2], feature_names[i].name, strlen(feature_names[i].name));
+    }
+}
+
 static void put_feature_names(struct out *out)
 {
-    put_u32(out, QCOW2_EXT_FEATURE_NAMES);
-    put_u32(out, NR_FEATURE_NAMES * (FEATURE_NAME_BYTES + 2));
-    for (unsigned i = 0; i < NR_FEATURE_NAMES; i++) {
-        put_u8(out, feature_names[i].type);
-        put_u8(out, feature_names[i].bit);
-        uint8_t *name = take(out, FEATURE_NAME_BYTES);
-        memcpy(name, feature_names[i].name, strlen(feature_names[i].name));
-    }
+    uint8_t names[QCOW2_FEATURE_NAMES_BYTES];
+    qcow2_feature_names(names);
+    put_extension(out, QCOW2_EXT_FEATURE_NAMES, span_of(names, sizeof(names)));
 }
 
 static struct span span_of_field(ProtobufCBinaryData field)
@@ -168,7 +169,7 @@ enum guest_err qcow2_encode_header(const Abi__Qcow2CreateOptions *options,
         put_u64(&out, header->crypto_offset);
         put_u64(&out, params->crypto_bytes);
     }
-    if (o->version >= 3 && out.size > FEATURE_NAMES_ABOVE_BYTES)
+    if (o->version >= 3 && out.size > QCOW2_FEATURE_NAMES_ABOVE_BYTES)
         put_feature_names(&out);
     if (out.failed)
         return err_plain(detail, GUEST_ERR_PLAN_HEADER_FULL);

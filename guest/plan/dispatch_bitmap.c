@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * BITMAP and BITMAP_READ.
+ * BITMAP, BITMAP_READ, and AMEND.
  */
 #include "guest/abi/cell.pb-c.h"
+#include "guest/plan/amend.h"
 #include "guest/plan/bitmap.h"
 #include "guest/plan/dispatch.h"
 
@@ -41,7 +42,25 @@ static enum guest_err run_bitmap_read(struct session *session, const ProtobufCMe
     return plan_bitmap_read(node, request, session->window, detail);
 }
 
+static enum guest_err run_amend(struct session *session, const ProtobufCMessage *message,
+                                ProtobufCMessage *out, struct guest_err_detail *detail)
+{
+    const Abi__AmendRequest *request = (const Abi__AmendRequest *)message;
+    Abi__PlanReply *reply = (Abi__PlanReply *)out;
+    struct node *node = session_node(session, request->node);
+    struct plan *plan = NULL;
+    if (!node)
+        return err_plain(detail, GUEST_ERR_NO_NODE);
+    enum guest_err err = plan_amend(node, request, &plan, detail);
+    if (!err) {
+        reply->file_size = session_start_plan(session, plan);
+        reply->streamed = true;
+    }
+    return err;
+}
+
 const struct method methods_bitmap[] = {
+    {CELL_METHOD_AMEND, &abi__amend_request__descriptor, &abi__plan_reply__descriptor, run_amend},
     {CELL_METHOD_BITMAP, &abi__bitmap_request__descriptor, &abi__bitmap_reply__descriptor,
      run_bitmap},
     {CELL_METHOD_BITMAP_READ, &abi__bitmap_read_request__descriptor, &abi__status_reply__descriptor,

@@ -8,6 +8,7 @@
 
 #include "compat/argv.h"
 
+int cmd_amend(const struct invocation *inv);
 int cmd_bench(const struct invocation *inv);
 int cmd_bitmap(const struct invocation *inv);
 int cmd_check(const struct invocation *inv);

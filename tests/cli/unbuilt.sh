@@ -7,7 +7,6 @@
 requires_stock
 
 commands=(
-    "amend -f qcow2 -o lazy_refcounts=on a.qcow2"
     "bench -c 10 a.qcow2"
     "convert --image-opts -O raw driver=qcow2,file.filename=a.qcow2 o.raw"
     "convert --target-image-opts -n a.qcow2 driver=raw,file.filename=there.raw"

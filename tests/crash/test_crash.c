@@ -19,6 +19,7 @@
 #include "guest/abi/check.pb-c.h"
 #include "guest/abi/error_vdi.h"
 #include "guest/formats/qcow2_writer.h"
+#include "guest/plan/amend.h"
 #include "guest/plan/backing.h"
 #include "guest/plan/bitmap.h"
 #include "guest/plan/chain_read.h"
@@ -197,6 +198,26 @@ static void change_bitmap(struct bench *b, const struct crash_case *c, GArray *l
     }
     g_assert_cmpint(plan_bitmap(b->node, &with_blob, &reply, &plan, &detail), ==, GUEST_OK);
     g_assert_null(reply.failure);
+    log_plan(b, plan, log);
+}
+
+/* The name says what is done: amend-upgrade..., amend-downgrade..., amend-lazy..., amend-BITS... */
+static void change_amend(struct bench *b, const struct crash_case *c, GArray *log)
+{
+    Abi__AmendRequest request = ABI__AMEND_REQUEST__INIT;
+    struct guest_err_detail detail;
+    struct plan *plan = NULL;
+    const char *what = c->name + strlen("amend-");
+    request.step = ABI__AMEND_STEP__AMEND_REFCOUNT_BITS;
+    request.refcount_bits = (uint32_t)g_ascii_strtoull(what, NULL, 10);
+    request.on = TRUE;
+    if (g_str_has_prefix(what, "upgrade"))
+        request.step = ABI__AMEND_STEP__AMEND_UPGRADE;
+    else if (g_str_has_prefix(what, "downgrade"))
+        request.step = ABI__AMEND_STEP__AMEND_DOWNGRADE;
+    else if (g_str_has_prefix(what, "lazy"))
+        request.step = ABI__AMEND_STEP__AMEND_LAZY_REFCOUNTS;
+    g_assert_cmpint(plan_amend(b->node, &request, &plan, &detail), ==, GUEST_OK);
     log_plan(b, plan, log);
 }
 
@@ -745,7 +766,7 @@ static void run_case(const struct crash_case *c, const char *image_format)
     bench_open_files(&t.bench); /* so that both exist */
     bench_close(&t.bench);
     disk_load(&start, &t.bench);
-    if (t.c->change == change_bitmap)
+    if (t.c->change == change_bitmap || strstr(t.c->name, "-bitmaps"))
         t.old_bitmaps = bitmaps_now(&t);
     change_image(&t);
     if (t.old_bitmaps)
@@ -808,6 +829,9 @@ static void run_case(const struct crash_case *c, const char *image_format)
 #define POKE(at, bytes)                                                                            \
     "printf '" bytes "' | dd of=image bs=1 seek=" #at " conv=notrunc status=none;"
 #define REPAIR change_repair, 0, 0
+
+/* Version 2 has no zeros to write. */
+#define FILL_V2 "qemu-io -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
 
 #define BITS                                                                                       \
     "qemu-img bitmap --add image b0; qemu-img bitmap --add -g 512 image b1;" FILL                  \
@@ -988,6 +1012,25 @@ static const struct crash_case cases[] = {
     {"rebase-add", "cluster_size=4k", FILL, 512 * K, 0, change_rebase, 0, 0},
     {"rebase-add-v2", "cluster_size=4k,compat=0.10", FILL, 512 * K, 0, change_rebase, 0, 0},
     {"rebase-snapshot", "cluster_size=4k", FILL SNAP MORE, 512 * K, 512 * K, change_rebase, 0, 0},
+    {"amend-upgrade", "cluster_size=64k,compat=0.10", FILL_V2, 512 * K, 0, change_amend, 0, 0},
+    {"amend-upgrade-512", "cluster_size=512,compat=0.10", FILL_V2, 512 * K, 0, change_amend, 0, 0},
+    {"amend-upgrade-backing", "cluster_size=8k,compat=0.10", FILL_V2, 512 * K, 512 * K,
+     change_amend, 0, 0},
+    {"amend-lazy", "cluster_size=64k", FILL, 512 * K, 0, change_amend, 0, 0},
+    {"amend-downgrade", "cluster_size=64k", FILL MORE, 512 * K, 0, change_amend, 0, 0},
+    {"amend-downgrade-512", "cluster_size=512", FILL MORE, 512 * K, 0, change_amend, 0, 0},
+    {"amend-downgrade-backing", "cluster_size=4k", FILL MORE, 512 * K, 512 * K, change_amend, 0, 0},
+    {"amend-downgrade-backing-512", "cluster_size=512", FILL MORE, 512 * K, 512 * K, change_amend,
+     0, 0},
+    {"amend-downgrade-snapshots", "cluster_size=4k", FILL SNAP MORE, 512 * K, 0, change_amend, 0,
+     0},
+    {"amend-downgrade-backing-snapshots", "cluster_size=4k", FILL SNAP MORE, 512 * K, 512 * K,
+     change_amend, 0, 0},
+    {"amend-64", "cluster_size=64k", FILL, 512 * K, 0, change_amend, 0, 0},
+    {"amend-64-512", "cluster_size=512", FILL, 512 * K, 0, change_amend, 0, 0},
+    {"amend-1-512", "cluster_size=512,refcount_bits=64", FILL, 512 * K, 0, change_amend, 0, 0},
+    {"amend-4-snapshots", "cluster_size=4k", FILL SNAP MORE, 512 * K, 0, change_amend, 0, 0},
+    {"amend-32-bitmaps", "cluster_size=4k", BITS, 512 * K, 0, change_amend, 0, 0},
     {"bitmap-add", "cluster_size=64k", FILL, 512 * K, 0, change_bitmap, 0, 0},
     {"bitmap-add-merge", "cluster_size=64k", BITS, 512 * K, 0, change_bitmap, 0, 0},
     {"bitmap-add-merge-512", "cluster_size=512", BITS, 512 * K, 0, change_bitmap, 0, 0},

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compat/amend_opts.h"
+
+#include <string.h>
+
+#include "compat/wording.h"
+
+#define MAX_DEFS 32u
+
+static size_t list_defs(const struct keyval_def *table, const struct keyval_def **out)
+{
+    size_t nr = 0;
+
+    while (table[nr].name != NULL && nr < MAX_DEFS) {
+        out[nr] = &table[nr];
+        nr++;
+    }
+    return nr;
+}
+
+static gboolean has_key(const struct keyval_def *table, const char *key)
+{
+    for (; table != NULL && table->name != NULL; table++) {
+        if (strcmp(table->name, key) == 0) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/* A key that only creation knows gets a hint. */
+static gboolean check_keys(const struct driver *driver, const struct keyval *pairs, GError **error)
+{
+    for (guint i = 0; i < pairs->pairs->len; i++) {
+        const struct keyval_pair *pair = g_ptr_array_index(pairs->pairs, i);
+
+        if (strcmp(pair->key, "id") == 0 || has_key(driver->amend, pair->key)) {
+            continue;
+        }
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Invalid parameter '%s'", pair->key);
+        if (has_key(driver->create, pair->key)) {
+            wording_add_hint(error, "This option is only supported for image creation");
+        }
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean fail(GError **error, const char *sentence)
+{
+    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, sentence);
+    return FALSE;
+}
+
+static gboolean decode_compat(const char *text, struct amend_qcow2 *out, GError **error)
+{
+    if (strcmp(text, "0.10") == 0 || strcmp(text, "v2") == 0) {
+        out->version = 2;
+    } else if (strcmp(text, "1.1") == 0 || strcmp(text, "v3") == 0) {
+        out->version = 3;
+    } else {
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Unknown compatibility level %s",
+                    text);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* One option; called in the order of stock's table. */
+static gboolean decode_slot(const struct keyval_slot *slot, const struct amend_current *current,
+                            struct amend_qcow2 *out, GError **error)
+{
+    const char *key = slot->def->name;
+
+    if (g_str_has_prefix(key, "encrypt.")) {
+        out->encryption = TRUE;
+        return current->encrypted ||
+               fail(error, "Can't amend encryption options - encryption not present");
+    }
+    if (strcmp(key, "size") == 0) {
+        out->size_bytes = slot->number;
+    } else if (strcmp(key, "compat") == 0) {
+        return decode_compat(slot->text, out, error);
+    } else if (strcmp(key, "backing_file") == 0) {
+        out->changes_backing = TRUE;
+        out->backing_file = slot->text;
+    } else if (strcmp(key, "backing_fmt") == 0) {
+        out->changes_backing = TRUE;
+        out->backing_fmt = slot->text;
+    } else if (strcmp(key, "data_file") == 0) {
+        out->data_file = slot->text;
+        return current->has_data_file ||
+               fail(error, "data-file can only be set for images that use an external data file");
+    } else if (strcmp(key, "data_file_raw") == 0) {
+        out->clear_raw = slot->number == 0;
+        return slot->number == 0 || current->data_file_raw ||
+               fail(error, "data-file-raw cannot be set on existing images");
+    } else if (strcmp(key, "lazy_refcounts") == 0) {
+        out->lazy_refcounts = slot->number != 0;
+    } else if (strcmp(key, "refcount_bits") == 0) {
+        if (slot->number == 0 || slot->number > 64 || (slot->number & (slot->number - 1)) != 0) {
+            return fail(error, "Refcount width must be a power of two and may not exceed 64 bits");
+        }
+        out->refcount_bits = (unsigned)slot->number;
+    }
+    return TRUE;
+}
+
+gboolean amend_opts_qcow2(const struct driver *driver, const struct keyval *pairs,
+                          const struct amend_current *current, struct amend_qcow2 *out,
+                          GError **error)
+{
+    const struct keyval_def *defs[MAX_DEFS];
+    struct keyval_slot slots[MAX_DEFS];
+    size_t nr = list_defs(driver->amend, defs);
+
+    *out = (struct amend_qcow2){.version = current->version,
+                                .refcount_bits = current->refcount_bits,
+                                .lazy_refcounts = current->lazy_refcounts};
+    keyval_slots_init(slots, defs, nr);
+    if (!check_keys(driver, pairs, error) || !keyval_apply(slots, nr, pairs, error)) {
+        return FALSE;
+    }
+    for (size_t i = 0; i < nr; i++) {
+        if (slots[i].given && !decode_slot(&slots[i], current, out, error)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `amend -o` asks of a qcow2 image, checked against the image where stock does so before it
+ * changes anything.
+ */
+#ifndef COMPAT_AMEND_OPTS_H
+#define COMPAT_AMEND_OPTS_H
+
+#include "compat/driver.h"
+#include "compat/keyval.h"
+
+/* The image as it is. */
+struct amend_current {
+    unsigned version; /* 2 or 3 */
+    unsigned refcount_bits;
+    gboolean encrypted;
+    gboolean has_data_file;
+    gboolean data_file_raw;
+    gboolean lazy_refcounts;
+};
+
+/* What shall be; strings belong to the pairs. */
+struct amend_qcow2 {
+    unsigned version;
+    unsigned refcount_bits;
+    gboolean lazy_refcounts;
+    gboolean changes_backing; /* one of the next two was given */
+    const char *backing_file; /* NULL: not given */
+    const char *backing_fmt;
+    const char *data_file; /* NULL: not given */
+    gboolean clear_raw;    /* data_file_raw=off */
+    uint64_t size_bytes;   /* 0: not given */
+    gboolean encryption;   /* encrypt.* was given */
+};
+
+/*
+ * Decodes an option string for a format.
+ *
+ * in:      pairs outlive *out
+ * returns: FALSE with *error in stock's words: "Invalid parameter 'K'" (with a hint when creation
+ *          knows it), the types' complaints, what cannot be amended in this image
+ */
+gboolean amend_opts_qcow2(const struct driver *driver, const struct keyval *pairs,
+                          const struct amend_current *current, struct amend_qcow2 *out,
+                          GError **error);
+
+#endif

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Another width of refcounts. All new blocks and their table lie in one run of clusters that were
+ * free: first the blocks, in the order of their indexes, then the table. See qcow2_amend.h.
+ *
+ * A block whose counts are all the same, as in large images most are, is one op and no loop.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest/formats/qcow2_alloc.h"
+#include "guest/formats/qcow2_amend.h"
+#include "guest/formats/qcow2_refblock.h"
+#include "guest/lib/arena.h"
+#include "guest/lib/checked.h"
+
+#define RT_OFFSET_AT 48u
+#define ORDER_AT     96u
+
+/* The old counts, a block at a time. */
+struct old_counts {
+    struct qcow2 *q;
+    uint64_t *table; /* offsets of blocks */
+    uint64_t entries;
+    unsigned order, bits; /* bits: log2 of the clusters that a block counts */
+    uint8_t *block;
+    uint64_t at;  /* index of the block at hand; UINT64_MAX: none */
+    bool uniform; /* all its counts are `value` */
+    uint64_t value;
+};
+
+enum phase { PHASE_SIZE, PHASE_BLOCKS, PHASE_TABLE, PHASE_HEADER, PHASE_DISCARD, PHASE_DONE };
+
+struct recount_plan {
+    struct plan base;
+    struct qcow2 *q;
+    uint32_t blob;
+    struct old_counts old;
+    uint64_t nr_clusters; /* that old blocks count */
+    uint64_t *gone;       /* clusters of the old table and blocks, ascending */
+    uint64_t nr_gone;
+    bool shared;              /* somebody else refers to one of them too: none is discarded */
+    struct qcow2_alloc alloc; /* for what must not be taken */
+
+    unsigned order, bits;   /* new */
+    uint8_t *need;          /* by index of a new block */
+    uint64_t nr_need;       /* blocks that are needed */
+    uint64_t nr_indexes;    /* one more than the last needed one */
+    uint64_t first, nr_run; /* the run of clusters taken */
+    uint64_t table_clusters;
+    uint8_t *block; /* one cluster */
+    struct header_edit edit;
+
+    enum phase phase;
+    uint64_t index, placed; /* where it stands: index, and needed blocks before it */
+};
+
+static unsigned cluster_bits(const struct recount_plan *p)
+{
+    return p->q->header.cluster_bits;
+}
+
+static enum guest_err corrupt(const struct recount_plan *p, uint64_t offset,
+                              struct guest_err_detail *detail)
+{
+    (void)p;
+    return err_numbers(detail, GUEST_ERR_PLAN_CORRUPT, offset, 0, 0, 0);
+}
+
+/* ---- old counts ---- */
+
+static enum guest_err load_block(struct old_counts *o, uint64_t index,
+                                 struct guest_err_detail *detail)
+{
+    uint64_t offset = index < o->entries ? o->table[index] : 0;
+    uint64_t bytes = o->q->cluster_size, unit = o->order < 3 ? 1 : 1u << (o->order - 3);
+    if (o->at == index)
+        return GUEST_OK;
+    o->at = UINT64_MAX;
+    if (offset) {
+        enum guest_err err = source_read_padded(o->q->source, offset, bytes, o->block, detail);
+        if (err)
+            return err;
+    } else {
+        memset(o->block, 0, bytes);
+    }
+    o->at = index;
+    o->value = qcow2_refblock_load(o->block, 0, o->order);
+    o->uniform = memcmp(o->block, &o->block[unit], bytes - unit) == 0;
+    for (uint64_t i = 1; o->uniform && o->order < 3 && i < 8u >> o->order; i++)
+        o->uniform = qcow2_refblock_load(o->block, i, o->order) == o->value;
+    return GUEST_OK;
+}
+
+static enum guest_err old_count(struct old_counts *o, uint64_t cluster, uint64_t *out,
+                                struct guest_err_detail *detail)
+{
+    enum guest_err err = load_block(o, cluster >> o->bits, detail);
+    if (!err)
+        *out = o->uniform
+                   ? o->value
+                   : qcow2_refblock_load(o->block, cluster & ((1ull << o->bits) - 1), o->order);
+    return err;
+}
+
+/* Whether clusters [from, from + nr) all have the same old count. */
+static enum guest_err same_counts(struct old_counts *o, uint64_t from, uint64_t nr, bool *out,
+                                  uint64_t *out_value, struct guest_err_detail *detail)
+{
+    *out = false;
+    for (uint64_t c = from; c < from + nr; c += 1ull << o->bits) {
+        enum guest_err err = load_block(o, c >> o->bits, detail);
+        if (err)
+            return err;
+        if (!o->uniform || (c != from && o->value != *out_value))
+            return GUEST_OK;
+        *out_value = o->value;
+    }
+    *out = true;
+    return GUEST_OK;
+}
+
+/* ---- what goes ---- */
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The old table and blocks: each in the file, on a cluster of its own. */
+static enum guest_err list_gone(struct recount_plan *p, struct guest_err_detail *detail)
+{
+    const struct qcow2_header *h = &p->q->header;
+    uint64_t first = h->refcount_table_offset >> cluster_bits(p);
+    p->gone = arena_array(p->old.entries + h->refcount_table_clusters, sizeof(*p->gone));
+    if (!p->gone)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    for (uint64_t i = 0; i < h->refcount_table_clusters; i++)
+        p->gone[p->nr_gone++] = first + i;
+    for (uint64_t i = 0; i < p->old.entries; i++) {
+        uint64_t offset = p->old.table[i];
+        if (!offset)
+            continue;
+        if (offset % p->q->cluster_size != 0 || offset >= p->q->source->size_bytes)
+            return corrupt(p, h->refcount_table_offset + i * 8, detail);
+        p->gone[p->nr_gone++] = offset >> cluster_bits(p);
+        p->nr_clusters = (i + 1) << p->old.bits;
+    }
+    qsort(p->gone, p->nr_gone, sizeof(*p->gone), by_value);
+    for (uint64_t i = 0; i < p->nr_gone; i++) {
+        uint64_t count;
+        enum guest_err err = old_count(&p->old, p->gone[i], &count, detail);
+        if (err)
+            return err;
+        if (count == 0 || (i > 0 && p->gone[i] == p->gone[i - 1]))
+            return corrupt(p, p->gone[i] << cluster_bits(p), detail);
+        p->shared = p->shared || count > 1;
+    }
+    return GUEST_OK;
+}
+
+/* The first of p->gone at or behind a cluster. */
+static uint64_t find_gone(const struct recount_plan *p, uint64_t cluster)
+{
+    uint64_t low = 0, high = p->nr_gone;
+    while (low < high) {
+        uint64_t mid = low + (high - low) / 2;
+        if (p->gone[mid] >= cluster)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low;
+}
+
+/* ---- which new blocks there must be ---- */
+
+static enum guest_err note_need(struct recount_plan *p, uint64_t index,
+                                struct guest_err_detail *detail)
+{
+    if (index >= QCOW2_REFTABLE_BYTES_MAX / 8)
+        return err_plain(detail, GUEST_ERR_PLAN_TABLE_FULL);
+    p->nr_need += !p->need[index];
+    p->need[index] = 1;
+    p->nr_indexes = max_u64(p->nr_indexes, index + 1);
+    return GUEST_OK;
+}
+
+static enum guest_err check_count(const struct recount_plan *p, uint64_t cluster, uint64_t count,
+                                  struct guest_err_detail *detail)
+{
+    if (count <= qcow2_refcount_max(p->order))
+        return GUEST_OK;
+    return err_numbers(detail, GUEST_ERR_PLAN_AMEND_DECREASE, 1u << p->order,
+                       cluster << cluster_bits(p), count, 0);
+}
+
+static enum guest_err survey_block(struct recount_plan *p, uint64_t index,
+                                   struct guest_err_detail *detail)
+{
+    uint64_t first = index << p->old.bits, nr = 1ull << p->old.bits;
+    uint64_t step = min_u64(nr, 1ull << p->bits);
+    enum guest_err err = load_block(&p->old, index, detail);
+    if (!err && p->old.uniform) {
+        err = check_count(p, first, p->old.value, detail);
+        for (uint64_t c = first; c < first + nr && p->old.value && !err; c += step)
+            err = note_need(p, c >> p->bits, detail);
+        return err;
+    }
+    for (uint64_t i = 0; i < nr && !err; i++) {
+        uint64_t count = qcow2_refblock_load(p->old.block, i, p->old.order);
+        if (!count)
+            continue;
+        err = check_count(p, first + i, count, detail);
+        if (!err)
+            err = note_need(p, (first + i) >> p->bits, detail);
+    }
+    return err;
+}
+
+static enum guest_err survey(struct recount_plan *p, struct guest_err_detail *detail)
+{
+    enum guest_err err = GUEST_OK;
+    for (uint64_t i = 0; i < p->old.entries && !err; i++) {
+        if (p->old.table[i])
+            err = survey_block(p, i, detail);
+    }
+    return err;
+}
+
+/* The first run of `nr` clusters that are free; behind the last block's clusters all are. */
+static enum guest_err find_run(struct recount_plan *p, uint64_t nr, struct guest_err_detail *detail)
+{
+    uint64_t at = 0, block = 1ull << p->old.bits, c = 0;
+    enum guest_err err = GUEST_OK;
+    while (c < p->nr_clusters && c - at < nr) {
+        err = load_block(&p->old, c >> p->old.bits, detail);
+        if (err)
+            return err;
+        if (p->old.uniform) {
+            c = (c / block + 1) * block;
+            at = p->old.value ? c : at;
+            continue;
+        }
+        uint64_t end = (c / block + 1) * block;
+        for (; c < end && c - at < nr; c++) {
+            if (qcow2_refblock_load(p->old.block, c % block, p->old.order))
+                at = c + 1;
+        }
+    }
+    p->first = at;
+    p->nr_run = nr;
+    return GUEST_OK;
+}
+
+/* What counts the run is part of it: that goes on until nothing is added. */
+static enum guest_err place(struct recount_plan *p, struct guest_err_detail *detail)
+{
+    for (;;) {
+        uint64_t nr_need = p->nr_need;
+        p->table_clusters = div_round_up_u64(p->nr_indexes * 8, p->q->cluster_size);
+        enum guest_err err = find_run(p, nr_need + p->table_clusters, detail);
+        for (uint64_t c = p->first; c < p->first + p->nr_run && !err; c++)
+            err = qcow2_alloc_is_metadata(&p->alloc, c) ? corrupt(p, c << cluster_bits(p), detail)
+                                                        : note_need(p, c >> p->bits, detail);
+        if (err)
+            return err;
+        if (p->nr_need == nr_need &&
+            p->table_clusters >= div_round_up_u64(p->nr_indexes * 8, p->q->cluster_size))
+            return GUEST_OK;
+    }
+}
+
+/* ---- one new block ---- */
+
+static bool is_mine(const struct recount_plan *p, uint64_t cluster)
+{
+    return cluster >= p->first && cluster - p->first < p->nr_run;
+}
+
+/*
+ * The counts of a new block in p->block, or *out_same when they are all *out_value.
+ */
+static enum guest_err make_block(struct recount_plan *p, uint64_t index, bool *out_same,
+                                 uint64_t *out_value, struct guest_err_detail *detail)
+{
+    uint64_t first = index << p->bits, nr = 1ull << p->bits, gone = find_gone(p, first);
+    bool changes = (gone < p->nr_gone && p->gone[gone] - first < nr) ||
+                   (first < p->first + p->nr_run && first + nr > p->first);
+    enum guest_err err = GUEST_OK;
+    *out_same = false;
+    if (!changes)
+        err = same_counts(&p->old, first, nr, out_same, out_value, detail);
+    if (err || *out_same)
+        return err;
+    memset(p->block, 0, p->q->cluster_size);
+    for (uint64_t c = first; c < first + nr && !err; c++) {
+        uint64_t count = 0;
+        if (c < p->nr_clusters)
+            err = old_count(&p->old, c, &count, detail);
+        while (gone < p->nr_gone && p->gone[gone] < c)
+            gone++;
+        if (gone < p->nr_gone && p->gone[gone] == c)
+            count--;
+        if (is_mine(p, c))
+            count = 1;
+        qcow2_refblock_store(p->block, c - first, p->order, count);
+    }
+    return err;
+}
+
+/* ---- yielding ---- */
+
+static enum guest_err yield_size(struct recount_plan *p, struct plan_sink *sink, bool *out_more,
+                                 struct guest_err_detail *detail)
+{
+    (void)detail;
+    *out_more = !plan_room(sink, 1, 0);
+    if (!*out_more && p->base.file_size > p->q->source->size_bytes)
+        plan_simple(sink, CELL_OP_TRUNCATE, p->blob, p->base.file_size, 0, CELL_NOTE_FILE_SIZE);
+    return GUEST_OK;
+}
+
+static void yield_same(const struct recount_plan *p, struct plan_sink *sink, uint64_t offset,
+                       uint64_t value)
+{
+    uint8_t unit[8] = {0};
+    for (uint64_t k = 0; k < max_u64(1, 8u >> p->order); k++)
+        qcow2_refblock_store(unit, k, p->order, value);
+    plan_pattern(sink, p->blob, offset, p->q->cluster_size, unit,
+                 p->order < 3 ? 1 : 1u << (p->order - 3), CELL_NOTE_REFCOUNT_BLOCK);
+}
+
+static enum guest_err yield_blocks(struct recount_plan *p, struct plan_sink *sink, bool *out_more,
+                                   struct guest_err_detail *detail)
+{
+    for (; p->index < p->nr_indexes; p->index++) {
+        uint64_t offset = (p->first + p->placed) << cluster_bits(p), value = 0;
+        bool same;
+        if (!p->need[p->index])
+            continue;
+        *out_more = !plan_room(sink, 1, p->q->cluster_size);
+        if (*out_more)
+            return GUEST_OK;
+        enum guest_err err = make_block(p, p->index, &same, &value, detail);
+        if (err)
+            return err;
+        if (same)
+            yield_same(p, sink, offset, value);
+        else
+            memcpy(plan_write(sink, p->blob, offset, p->q->cluster_size, CELL_NOTE_REFCOUNT_BLOCK),
+                   p->block, p->q->cluster_size);
+        p->placed++;
+    }
+    return GUEST_OK;
+}
+
+/* Entries up to the end of the table's clusters. */
+static enum guest_err yield_table(struct recount_plan *p, struct plan_sink *sink, bool *out_more,
+                                  struct guest_err_detail *detail)
+{
+    uint64_t start = (p->first + p->nr_need) << cluster_bits(p);
+    uint64_t end = p->table_clusters * (p->q->cluster_size / 8);
+    (void)detail;
+    while (p->index < end) {
+        uint64_t nr = min_u64(end - p->index, PLAN_CHUNK_BYTES / 8);
+        *out_more = !plan_room(sink, 2, nr * 8);
+        if (*out_more)
+            return GUEST_OK;
+        uint8_t *at =
+            plan_write(sink, p->blob, start + p->index * 8, nr * 8, CELL_NOTE_REFCOUNT_TABLE);
+        for (uint64_t i = 0; i < nr; i++, p->index++) {
+            bool there = p->index < p->nr_indexes && p->need[p->index];
+            store_be64(&at[i * 8], there ? (p->first + p->placed) << cluster_bits(p) : 0);
+            p->placed += there;
+        }
+    }
+    plan_barrier(sink);
+    return GUEST_OK;
+}
+
+static enum guest_err yield_header(struct recount_plan *p, struct plan_sink *sink, bool *out_more,
+                                   struct guest_err_detail *detail)
+{
+    (void)detail;
+    *out_more = !header_edit_yield(&p->edit, sink, p->blob);
+    return GUEST_OK;
+}
+
+/* A cluster that had one reference has none now. */
+static enum guest_err yield_discards(struct recount_plan *p, struct plan_sink *sink, bool *out_more,
+                                     struct guest_err_detail *detail)
+{
+    (void)detail;
+    while (p->index < p->nr_gone && !p->shared) {
+        uint64_t from = p->index, to = from + 1;
+        *out_more = !plan_room(sink, 1, 0);
+        if (*out_more)
+            return GUEST_OK;
+        while (to < p->nr_gone && p->gone[to] == p->gone[to - 1] + 1)
+            to++;
+        plan_simple(sink, CELL_OP_DISCARD, p->blob, p->gone[from] << cluster_bits(p),
+                    (to - from) << cluster_bits(p), CELL_NOTE_DATA);
+        p->index = to;
+    }
+    return GUEST_OK;
+}
+
+static enum guest_err recount_next(struct plan *plan, struct plan_sink *sink, bool *out_done,
+                                   struct guest_err_detail *detail)
+{
+    static enum guest_err (*const phases[])(struct recount_plan *, struct plan_sink *, bool *,
+                                            struct guest_err_detail *) = {
+        [PHASE_SIZE] = yield_size,        [PHASE_BLOCKS] = yield_blocks,
+        [PHASE_TABLE] = yield_table,      [PHASE_HEADER] = yield_header,
+        [PHASE_DISCARD] = yield_discards,
+    };
+    struct recount_plan *p = (struct recount_plan *)plan;
+    for (; p->phase < PHASE_DONE; p->phase++, p->index = 0, p->placed = 0) {
+        bool more = false;
+        enum guest_err err = phases[p->phase](p, sink, &more, detail);
+        if (err || more)
+            return err;
+    }
+    *out_done = true;
+    return GUEST_OK;
+}
+
+static void recount_free(struct plan *plan)
+{
+    struct recount_plan *p = (struct recount_plan *)plan;
+    header_edit_clear(&p->edit);
+    qcow2_alloc_clear(&p->alloc);
+    free(p->old.table);
+    free(p->old.block);
+    free(p->gone);
+    free(p->need);
+    free(p->block);
+    free(p);
+}
+
+static const struct plan_verbs recount_verbs = {recount_next, recount_free};
+
+/* ---- starting ---- */
+
+static enum guest_err edit_header(struct recount_plan *p, struct guest_err_detail *detail)
+{
+    enum guest_err err = header_edit_init(&p->edit, p->q, detail);
+    if (err)
+        return err;
+    if (p->q->ext.bitmaps_stale)
+        header_edit_drop(&p->edit, QCOW2_EXT_BITMAPS);
+    store_be64(&p->edit.fields[RT_OFFSET_AT], (p->first + p->nr_need) << cluster_bits(p));
+    store_be32(&p->edit.fields[RT_OFFSET_AT + 8], (uint32_t)p->table_clusters);
+    store_be32(&p->edit.fields[ORDER_AT], p->order);
+    return header_edit_compose(&p->edit, detail);
+}
+
+static enum guest_err prepare(struct recount_plan *p, struct guest_err_detail *detail)
+{
+    enum guest_err err = qcow2_read_reftable(p->q, &p->old.table, &p->old.entries, detail);
+    p->old.block = arena_array(1, p->q->cluster_size);
+    p->block = arena_array(1, p->q->cluster_size);
+    p->need = arena_array(QCOW2_REFTABLE_BYTES_MAX / 8, 1);
+    if (!err && (!p->old.block || !p->block || !p->need))
+        err = err_plain(detail, GUEST_ERR_NO_MEMORY);
+    if (!err)
+        err = qcow2_alloc_init(&p->alloc, p->q, detail);
+    if (!err)
+        err = list_gone(p, detail);
+    if (!err)
+        err = survey(p, detail);
+    if (!err)
+        err = place(p, detail);
+    return err ? err : edit_header(p, detail);
+}
+
+enum guest_err qcow2_recount_plan(struct node *node, unsigned order, struct plan **out,
+                                  struct guest_err_detail *detail)
+{
+    struct recount_plan *p = calloc(1, sizeof(*p));
+    if (!p)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    p->base.verbs = &recount_verbs;
+    p->q = qcow2_of(node);
+    p->blob = p->q->source->blob;
+    p->order = order;
+    p->bits = cluster_bits(p) + 3 - order;
+    p->old = (struct old_counts){.q = p->q,
+                                 .order = p->q->header.refcount_order,
+                                 .bits = cluster_bits(p) + 3 - p->q->header.refcount_order,
+                                 .at = UINT64_MAX};
+    enum guest_err err = prepare(p, detail);
+    if (err) {
+        recount_free(&p->base);
+        return err;
+    }
+    p->base.file_size =
+        max_u64(p->q->source->size_bytes, (p->first + p->nr_run) << cluster_bits(p));
+    *out = &p->base;
+    return GUEST_OK;
+}
