@@ -54,6 +54,8 @@ enum vmdk_err {
     /* writing */
     VMDK_ERR_WRITE_STREAM = GUEST_ERR_VMDK + 96, /* a stream that is complete */
     VMDK_ERR_WRITE_KIND,                         /* no writing of such extents */
+    VMDK_ERR_RESIZE_KIND,                        /* nor another size */
+    VMDK_ERR_RESIZE_PREALLOC,
 
     /* reading */
     VMDK_ERR_ENTRY = GUEST_ERR_VMDK + 48, /* n0: sector; a table entry that means nothing */

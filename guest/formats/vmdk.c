@@ -213,6 +213,7 @@ const struct format_driver format_vmdk = {
     .check = vmdk_check,
     .create = vmdk_create,
     .writer_open = vmdk_writer_open,
+    .resize = vmdk_resize,
     .link_extent = vmdk_link_extent,
     .link_backing = vmdk_link_backing,
     .close = vmdk_close,

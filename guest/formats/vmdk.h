@@ -182,7 +182,9 @@ enum guest_err vmdk_check(struct node *node, const Abi__CheckRequest *request,
                           struct finding_sink *findings, Abi__CheckReply *reply,
                           struct guest_err_detail *detail);
 
-/* vmdk_create.c, vmdk_writer.c */
+/* vmdk_create.c, vmdk_writer.c, vmdk_resize.c */
+enum guest_err vmdk_resize(struct node *node, const Abi__ResizeRequest *request, struct plan **out,
+                           struct guest_err_detail *detail);
 enum guest_err vmdk_create(const Abi__CreateRequest *request, struct plan **out,
                            struct guest_err_detail *detail);
 enum guest_err vmdk_writer_open(struct node *node, const struct image_writer_options *options,
