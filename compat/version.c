@@ -138,20 +138,32 @@ static void print_operands(const char *text)
     }
 }
 
-void verb_help_print(const struct verb_spec *spec)
+static void print_synopsis(const struct verb_spec *spec)
 {
-    if (!profile_get()->verb_help) {
-        help_print();
-        return;
-    }
-    printf("Usage:\n  qemu-img %s ", spec->name);
+    printf("  qemu-img %s ", spec->name);
     for (const char *at = spec->usage; *at != '\0'; at++) {
         putchar(*at);
         if (*at == '\n') {
             printf("  ");
         }
     }
-    printf("\n\n%s\n\nArguments:\n", spec->about);
+}
+
+void verb_help_print(const struct verb_spec *spec)
+{
+    if (!profile_get()->verb_help) {
+        help_print();
+        return;
+    }
+    if (profile_get()->id == PROFILE_10_0) {
+        printf("Usage:\n%.*s.  Usage:\n\n", (int)strcspn(spec->about, "."), spec->about);
+        print_synopsis(spec);
+        printf("\n\nArguments:\n");
+    } else {
+        printf("Usage:\n");
+        print_synopsis(spec);
+        printf("\n\n%s\n\nArguments:\n", spec->about);
+    }
     for (const struct option_row *row = spec->rows; row->set != NULL; row++) {
         if (row->help != NULL) {
             print_row(row);

@@ -399,6 +399,20 @@ static void test_verb_help(void)
                     "\n");
 }
 
+/* 10.0 puts the sentence first. */
+static void test_verb_help_10_0(void)
+{
+    g_assert_true(profile_select("10.0", NULL));
+    g_autofree char *help = help_of("map --help");
+
+    g_assert_true(g_str_has_prefix(help, "Usage:\n"
+                                         "Show where the data of an image is.  Usage:\n"
+                                         "\n"
+                                         "  qemu-img map [-f FMT | --image-opts]\n"));
+    g_assert_nonnull(strstr(help, "FILE\n\nArguments:\n  -f, --format FMT\n"));
+    g_assert_true(profile_select(NULL, NULL));
+}
+
 /* A slip in a table would show only when that option is used. */
 static void test_tables(void)
 {
@@ -437,6 +451,7 @@ int main(int argc, char **argv)
     g_test_add_func("/compat/help/for-callers", test_help_for_callers);
     g_test_add_func("/compat/help/version", test_version);
     g_test_add_func("/compat/help/verb", test_verb_help);
+    g_test_add_func("/compat/argv/verb-help-10.0", test_verb_help_10_0);
     g_test_add_func("/compat/help/tables", test_tables);
     return g_test_run();
 }
