@@ -128,3 +128,68 @@ gboolean amend_opts_qcow2(const struct driver *driver, const struct keyval *pair
     }
     return TRUE;
 }
+
+/* ---- key slots ---- */
+
+static const struct keyval_slot *prefixed(struct keyval_slot *slots, size_t nr, const char *prefix,
+                                          const char *key)
+{
+    g_autofree char *name = g_strconcat(prefix, key, NULL);
+    const struct keyval_slot *slot = keyval_slot(slots, nr, name);
+
+    return slot != NULL && slot->given ? slot : NULL;
+}
+
+/* What goes with one state does not with the other. */
+static gboolean check_keyslots(const struct amend_keyslots *k, GError **error)
+{
+    if (k->activate && k->new_secret == NULL) {
+        return fail(error, "'new-secret' is required to activate a keyslot");
+    }
+    if (k->activate && k->old_secret != NULL) {
+        return fail(error, "'old-secret' must not be given when activating keyslots");
+    }
+    if (!k->activate && k->new_secret != NULL) {
+        return fail(error, "'new-secret' must not be given when erasing keyslots");
+    }
+    if (!k->activate && k->has_iter_time) {
+        return fail(error, "'iter-time' must not be given when erasing keyslots");
+    }
+    return TRUE;
+}
+
+gboolean amend_opts_keyslots(const struct driver *driver, const struct keyval *pairs,
+                             const char *prefix, struct amend_keyslots *out, GError **error)
+{
+    const struct keyval_def *defs[MAX_DEFS];
+    struct keyval_slot slots[MAX_DEFS];
+    const struct keyval_slot *state, *slot;
+    size_t nr = list_defs(driver->amend, defs);
+
+    memset(out, 0, sizeof(*out));
+    keyval_slots_init(slots, defs, nr);
+    if (!check_keys(driver, pairs, error) || !keyval_apply(slots, nr, pairs, error)) {
+        return FALSE;
+    }
+    state = prefixed(slots, nr, prefix, "state");
+    if (state == NULL) {
+        return fail(error, "Parameter 'state' is missing");
+    }
+    out->activate = strcmp(state->text, "active") == 0;
+    if (!out->activate && strcmp(state->text, "inactive") != 0) {
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                    "Parameter 'state' does not accept value '%s'", state->text);
+        return FALSE;
+    }
+    slot = prefixed(slots, nr, prefix, "new-secret");
+    out->new_secret = slot != NULL ? slot->text : NULL;
+    slot = prefixed(slots, nr, prefix, "old-secret");
+    out->old_secret = slot != NULL ? slot->text : NULL;
+    slot = prefixed(slots, nr, prefix, "keyslot");
+    out->has_slot = slot != NULL;
+    out->slot = slot != NULL ? slot->number : 0;
+    slot = prefixed(slots, nr, prefix, "iter-time");
+    out->has_iter_time = slot != NULL;
+    out->iter_time_ms = slot != NULL ? slot->number : 0;
+    return check_keyslots(out, error);
+}

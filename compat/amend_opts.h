@@ -44,4 +44,23 @@ gboolean amend_opts_qcow2(const struct driver *driver, const struct keyval *pair
                           const struct amend_current *current, struct amend_qcow2 *out,
                           GError **error);
 
+/* Key slots of an encrypted image; strings belong to the pairs. */
+struct amend_keyslots {
+    gboolean activate;                   /* else: erase */
+    const char *new_secret, *old_secret; /* ids; NULL: not given */
+    gboolean has_slot;
+    uint64_t slot;
+    gboolean has_iter_time;
+    uint64_t iter_time_ms;
+};
+
+/*
+ * Decodes what an option string says about key slots.
+ *
+ * in:      prefix: "" for luks, "encrypt." for qcow2
+ * returns: FALSE with *error in stock's words
+ */
+gboolean amend_opts_keyslots(const struct driver *driver, const struct keyval *pairs,
+                             const char *prefix, struct amend_keyslots *out, GError **error);
+
 #endif

@@ -42,6 +42,21 @@ static const struct wording_row rows[] = {
     {LUKS_ERR_ESSIV_UNSUITED, "Cipher {span} not supported with essiv"},
     {LUKS_ERR_MODE_UNSUITED, "Unsupported cipher mode {span}"},
     {LUKS_ERR_PAYLOAD_BEYOND, "Could not refresh total sector count: Input/output error"},
+
+    {LUKS_ERR_KEYSLOT_RANGE, "Invalid keyslot {0} specified, must be between 0 and 7"},
+    {LUKS_ERR_KEYSLOT_ACTIVE, "Refusing to overwrite active keyslot {0} - please erase it first"},
+    {LUKS_ERR_KEYSLOTS_FULL, "Can't add a keyslot - all keyslots are in use"},
+    {LUKS_ERR_LAST_MATCH,
+     "All the active keyslots match the (old) password that was given and erasing them will erase "
+     "all the data in the image irreversibly - refusing operation"},
+    {LUKS_ERR_LAST_SLOT, "Attempt to erase the only active keyslot {0} which will erase all the "
+                         "data in the image irreversibly - refusing operation"},
+    {LUKS_ERR_NOTHING_NAMED, "To erase keyslot(s), either explicit keyslot index or the password "
+                             "currently contained in them must be given"},
+    {LUKS_ERR_OLD_MISMATCH,
+     "Given keyslot {0} doesn't contain the given old password for erase operation"},
+    {LUKS_ERR_NO_MATCH, "No keyslots match given (old) password for erase operation"},
+    {LUKS_ERR_KEYSLOT_ERASED, "Given keyslot {0} is already erased (inactive) "},
 };
 
 void wording_register_luks(void)

@@ -57,6 +57,7 @@ enum luks_err {
     LUKS_ERR_NOTHING_NAMED,
     LUKS_ERR_OLD_MISMATCH, /* n0: slot */
     LUKS_ERR_NO_MATCH,
+    LUKS_ERR_KEYSLOT_ERASED, /* n0: slot */
 };
 
 #endif

@@ -151,6 +151,7 @@ enum cell_method {
     CELL_METHOD_BITMAP = 28,        /* BitmapRequest -> BitmapReply */
     CELL_METHOD_AMEND = 30,         /* AmendRequest -> PlanReply */
     CELL_METHOD_BITMAP_READ = 29,   /* BitmapReadRequest -> StatusReply, bytes in the data window */
+    CELL_METHOD_KEYSLOT = 41,       /* KeyslotRequest -> PlanReply */
     CELL_METHOD_CIPHER_LOAD = 40,   /* CipherLoadRequest -> StatusReply */
 };
 

@@ -4,6 +4,7 @@
  * started last.
  */
 #include "guest/abi/plan.pb-c.h"
+#include "guest/formats/luks_amend.h"
 #include "guest/lib/checked.h"
 #include "guest/plan/backing.h"
 #include "guest/plan/create.h"
@@ -47,6 +48,20 @@ static enum guest_err run_resize(struct session *session, const ProtobufCMessage
     if (!node)
         return err_plain(detail, GUEST_ERR_NO_NODE);
     enum guest_err err = plan_resize(node, q, &plan, detail);
+    if (!err)
+        start_plan(session, plan, (Abi__PlanReply *)reply);
+    return err;
+}
+
+static enum guest_err run_keyslot(struct session *session, const ProtobufCMessage *request,
+                                  ProtobufCMessage *reply, struct guest_err_detail *detail)
+{
+    const Abi__KeyslotRequest *q = (const Abi__KeyslotRequest *)request;
+    struct node *node = session_node(session, q->node);
+    struct plan *plan = NULL;
+    if (!node)
+        return err_plain(detail, GUEST_ERR_NO_NODE);
+    enum guest_err err = luks_amend_plan(node, q, &plan, detail);
     if (!err)
         start_plan(session, plan, (Abi__PlanReply *)reply);
     return err;
@@ -135,6 +150,8 @@ const struct method methods_plan[] = {
      run_create},
     {CELL_METHOD_RESIZE, &abi__resize_request__descriptor, &abi__plan_reply__descriptor,
      run_resize},
+    {CELL_METHOD_KEYSLOT, &abi__keyslot_request__descriptor, &abi__plan_reply__descriptor,
+     run_keyslot},
     {CELL_METHOD_SNAPSHOT, &abi__snapshot_request__descriptor, &abi__plan_reply__descriptor,
      run_snapshot},
     {CELL_METHOD_BACKING, &abi__backing_request__descriptor, &abi__plan_reply__descriptor,

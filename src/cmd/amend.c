@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `amend`: other options for an existing qcow2 image. Each step is a plan of its own, in stock's
- * order: what was done before a step fails stays done. Between two steps the image is opened anew,
- * as nothing that a cell knew of it before it was written to counts any more.
+ * `amend`: other options for an existing qcow2 image, key slots of an encrypted one. Each step is a
+ * plan of its own, in stock's order: what was done before a step fails stays done. Between two
+ * steps the image is opened anew, as nothing that a cell knew of it before it was written to counts
+ * any more.
  */
 #include <string.h>
 
@@ -16,6 +17,7 @@
 #include "src/cmd/cmd.h"
 #include "src/graph/graph.h"
 #include "src/plan/apply.h"
+#include "src/plan/keyslot.h"
 #include "src/wire/decode.h"
 
 #define BLOBS_MAX 16u
@@ -200,15 +202,33 @@ static gboolean change_size(struct amend *a, uint64_t size_bytes, GError **error
     return start(a, CELL_METHOD_RESIZE, &request.base, error) && apply(a, size_bytes, error);
 }
 
+/* Key slots, of a luks image or of LUKS inside qcow2. */
+static gboolean change_keyslots(struct amend *a, const struct keyval *pairs, const char *prefix,
+                                GError **error)
+{
+    const struct driver *driver = driver_find(image_format(a->image));
+    struct amend_keyslots keyslots;
+    Abi__KeyslotRequest request;
+    gboolean ok;
+
+    if (!amend_opts_keyslots(driver, pairs, prefix, &keyslots, error) ||
+        (a->changed && !open_image(a, error))) {
+        return FALSE;
+    }
+    ok = keyslot_fill(a->image, &keyslots, a->opt->force, &request, error) &&
+         start(a, CELL_METHOD_KEYSLOT, &request.base, error) &&
+         apply(a, image_virtual_size(a->image), error);
+    keyslot_clear(&request);
+    return ok;
+}
+
 static gboolean run(struct amend *a, const struct amend_current *is, const struct amend_qcow2 *to,
-                    GError **error)
+                    const struct keyval *pairs, GError **error)
 {
     if (to->version > is->version && !plain_step(a, ABI__AMEND_STEP__AMEND_UPGRADE, error)) {
         return FALSE;
     }
-    if (to->encryption) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "Amending encryption options is not built yet");
+    if (to->encryption && !change_keyslots(a, pairs, "encrypt.", error)) {
         return FALSE;
     }
     if (to->refcount_bits != is->refcount_bits && !change_refcounts(a, to, error)) {
@@ -282,14 +302,14 @@ static gboolean amend(struct amend *a, GError **error)
                     "Format driver '%s' does not support option amendment", image_format(a->image));
         return FALSE;
     }
-    if (strcmp(driver->name, "qcow2") != 0) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "Amending '%s' images is not built yet", driver->name);
-        return FALSE;
-    }
     pairs = keyval_parse(a->opt->options, NULL);
+    if (strcmp(driver->name, "luks") == 0) {
+        ok = change_keyslots(a, pairs, "", error);
+        keyval_free(pairs);
+        return ok;
+    }
     ok = find_current(a->image, &is, error) && amend_opts_qcow2(driver, pairs, &is, &to, error) &&
-         run(a, &is, &to, error);
+         run(a, &is, &to, pairs, error);
     keyval_free(pairs);
     return ok;
 }

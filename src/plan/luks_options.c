@@ -159,16 +159,12 @@ static gboolean fill_iterations(const struct create_opts *opts, const char *pref
 
 /* ---- random bytes ---- */
 
-static gboolean fill_random(Abi__LuksCreate *out, GError **error)
+gboolean luks_options_random(size_t len, ProtobufCBinaryData *out, GError **error)
 {
-    size_t key_bytes =
-        crypto_key_bytes((enum crypto_cipher)out->cipher, (enum crypto_mode)out->mode);
-    size_t len = key_bytes + 2 * SALT_BYTES + UUID_BYTES + STRIPES * key_bytes;
-
-    out->random.data = g_malloc(len);
-    out->random.len = len;
+    out->data = g_malloc(len);
+    out->len = len;
     for (size_t at = 0; at < len;) {
-        ssize_t got = getrandom(out->random.data + at, len - at, 0);
+        ssize_t got = getrandom(out->data + at, len - at, 0);
 
         if (got < 0 && errno != EINTR) {
             return wording_fail(error, "Could not get random bytes: %s", g_strerror(errno));
@@ -176,6 +172,15 @@ static gboolean fill_random(Abi__LuksCreate *out, GError **error)
         at += got > 0 ? (size_t)got : 0;
     }
     return TRUE;
+}
+
+static gboolean fill_random(Abi__LuksCreate *out, GError **error)
+{
+    size_t key_bytes =
+        crypto_key_bytes((enum crypto_cipher)out->cipher, (enum crypto_mode)out->mode);
+
+    return luks_options_random(key_bytes + 2 * SALT_BYTES + UUID_BYTES + STRIPES * key_bytes,
+                               &out->random, error);
 }
 
 gboolean luks_options_fill(const struct create_opts *opts, const char *prefix, gboolean size_only,

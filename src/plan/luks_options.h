@@ -21,6 +21,9 @@ gboolean luks_options_fill(const struct create_opts *opts, const char *prefix, g
                            Abi__LuksCreate *out, GError **error);
 void luks_options_clear(Abi__LuksCreate *options);
 
+/* Draws random bytes, to be freed with g_free. */
+gboolean luks_options_random(size_t len, ProtobufCBinaryData *out, GError **error);
+
 /*
  * How many iterations of PBKDF2 take so long on this machine.
  *

@@ -28,7 +28,7 @@ set -- $luks
 nr_luks=$#
 set -- $qcow2
 nr_qcow2=$#
-plan $((nr_luks + nr_qcow2 + 12))
+plan $((nr_luks + nr_qcow2 + 12 + 16))
 
 secret="--object secret,id=s,data=x"
 noise r.raw 700k
@@ -98,3 +98,48 @@ ok "reads through"
 run convert -O raw $secret --image-opts driver=luks,key-secret=s,file.filename=a.luks o2.raw
 exits 0 && cmp -s o2.raw r.raw
 ok "what we wrote we read"
+
+# key slots: stock reads with what is left
+more="$secret --object secret,id=t,data=y"
+for kind in luks qcow2; do
+    prefix=
+    file=a.luks
+    [ $kind = qcow2 ] && prefix=encrypt. && file=a.qcow2
+    # opens KEY: whether stock can read it with that key
+    opens() {
+        "$stock" compare -q $more --image-opts driver=$kind,${prefix}key-secret=$1,file.filename=$file \
+            driver=raw,file.filename=r.raw 2>/dev/null
+    }
+    slots() {
+        run amend "$@" $more --image-opts driver=$kind,${prefix}key-secret=$key,file.filename=$file
+    }
+    key=s
+    slots -o ${prefix}state=active,${prefix}new-secret=t,${prefix}iter-time=10
+    exits 0 && opens s && opens t
+    ok "$kind: a slot is added"
+    slots -o ${prefix}state=active,${prefix}new-secret=t,${prefix}iter-time=10,${prefix}keyslot=6
+    exits 0 && opens s && opens t
+    ok "$kind: and one of one's choice"
+    key=t
+    slots -o ${prefix}state=inactive,${prefix}old-secret=s
+    exits 0 && opens t && ! opens s
+    ok "$kind: slots of a passphrase are erased"
+    slots -o ${prefix}state=inactive,${prefix}keyslot=1
+    exits 0 && opens t
+    ok "$kind: one slot is erased"
+    slots -o ${prefix}state=inactive,${prefix}keyslot=6
+    exits 1 && says 'only active keyslot 6' && opens t
+    ok "$kind: the last one is kept"
+    slots --force -o ${prefix}state=active,${prefix}new-secret=s,${prefix}keyslot=6,${prefix}iter-time=10
+    exits 0 && opens s && ! opens t
+    ok "$kind: unless forced"
+    key=s
+    for _ in 1 2 3 4 5 6 7; do
+        slots -o ${prefix}state=active,${prefix}new-secret=t,${prefix}iter-time=10
+    done
+    exits 0 && opens s && opens t
+    ok "$kind: eight slots"
+    slots -o ${prefix}state=active,${prefix}new-secret=t,${prefix}iter-time=10
+    exits 1 && says 'all keyslots are in use' && opens s
+    ok "$kind: and not nine"
+done
