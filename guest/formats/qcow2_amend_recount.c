@@ -39,6 +39,7 @@ struct recount_plan {
     uint64_t nr_clusters; /* that old blocks count */
     uint64_t *gone;       /* clusters of the old table and blocks, ascending */
     uint64_t nr_gone;
+    uint8_t *full;            /* by index of an old block: it counts no free cluster */
     bool shared;              /* somebody else refers to one of them too: none is discarded */
     struct qcow2_alloc alloc; /* for what must not be taken */
 
@@ -65,6 +66,24 @@ static enum guest_err corrupt(const struct recount_plan *p, uint64_t offset,
 {
     (void)p;
     return err_numbers(detail, GUEST_ERR_PLAN_CORRUPT, offset, 0, 0, 0);
+}
+
+/* Large images have millions of counts: the frequent widths without a loop over bytes. */
+static inline uint64_t load_count(const uint8_t *block, uint64_t i, unsigned order)
+{
+    if (order == 4)
+        return load_be16(&block[i * 2]);
+    return order == 6 ? load_be64(&block[i * 8]) : qcow2_refblock_load(block, i, order);
+}
+
+static inline void store_count(uint8_t *block, uint64_t i, unsigned order, uint64_t count)
+{
+    if (order == 4)
+        store_be16(&block[i * 2], (uint16_t)count);
+    else if (order == 6)
+        store_be64(&block[i * 8], count);
+    else
+        qcow2_refblock_store(block, i, order, count);
 }
 
 /* ---- old counts ---- */
@@ -149,15 +168,13 @@ static enum guest_err list_gone(struct recount_plan *p, struct guest_err_detail 
     }
     qsort(p->gone, p->nr_gone, sizeof(*p->gone), by_value);
     for (uint64_t i = 0; i < p->nr_gone; i++) {
-        uint64_t count;
-        enum guest_err err = old_count(&p->old, p->gone[i], &count, detail);
-        if (err)
-            return err;
-        if (count == 0 || (i > 0 && p->gone[i] == p->gone[i - 1]))
+        bool counted = p->gone[i] >> p->old.bits < p->old.entries &&
+                       p->old.table[p->gone[i] >> p->old.bits] != 0;
+        if (!counted || (i > 0 && p->gone[i] == p->gone[i - 1]))
             return corrupt(p, p->gone[i] << cluster_bits(p), detail);
-        p->shared = p->shared || count > 1;
     }
-    return GUEST_OK;
+    p->full = arena_array(p->old.entries, 1);
+    return p->full ? GUEST_OK : err_plain(detail, GUEST_ERR_NO_MEMORY);
 }
 
 /* The first of p->gone at or behind a cluster. */
@@ -196,12 +213,32 @@ static enum guest_err check_count(const struct recount_plan *p, uint64_t cluster
                        cluster << cluster_bits(p), count, 0);
 }
 
+/* What goes has a count, of course; of the block at hand. */
+static enum guest_err check_gone(struct recount_plan *p, uint64_t first, uint64_t nr,
+                                 struct guest_err_detail *detail)
+{
+    enum guest_err err = GUEST_OK;
+    for (uint64_t i = find_gone(p, first); i < p->nr_gone && !err; i++) {
+        uint64_t count;
+        if (p->gone[i] - first >= nr)
+            break;
+        err = old_count(&p->old, p->gone[i], &count, detail);
+        if (!err && count == 0)
+            err = corrupt(p, p->gone[i] << cluster_bits(p), detail);
+        p->shared = p->shared || (!err && count > 1);
+    }
+    return err;
+}
+
 static enum guest_err survey_block(struct recount_plan *p, uint64_t index,
                                    struct guest_err_detail *detail)
 {
     uint64_t first = index << p->old.bits, nr = 1ull << p->old.bits;
     uint64_t step = min_u64(nr, 1ull << p->bits);
     enum guest_err err = load_block(&p->old, index, detail);
+    if (!err)
+        err = check_gone(p, first, nr, detail);
+    p->full[index] = !err && p->old.uniform && p->old.value != 0;
     if (!err && p->old.uniform) {
         err = check_count(p, first, p->old.value, detail);
         for (uint64_t c = first; c < first + nr && p->old.value && !err; c += step)
@@ -209,11 +246,11 @@ static enum guest_err survey_block(struct recount_plan *p, uint64_t index,
         return err;
     }
     for (uint64_t i = 0; i < nr && !err; i++) {
-        uint64_t count = qcow2_refblock_load(p->old.block, i, p->old.order);
-        if (!count)
-            continue;
-        err = check_count(p, first + i, count, detail);
-        if (!err)
+        uint64_t count = load_count(p->old.block, i, p->old.order);
+        if (count > qcow2_refcount_max(p->order))
+            err = check_count(p, first + i, count, detail);
+        else if (count &&
+                 ((first + i) >> p->bits >= p->nr_indexes || !p->need[(first + i) >> p->bits]))
             err = note_need(p, (first + i) >> p->bits, detail);
     }
     return err;
@@ -235,6 +272,10 @@ static enum guest_err find_run(struct recount_plan *p, uint64_t nr, struct guest
     uint64_t at = 0, block = 1ull << p->old.bits, c = 0;
     enum guest_err err = GUEST_OK;
     while (c < p->nr_clusters && c - at < nr) {
+        if (p->full[c >> p->old.bits]) {
+            at = c = (c / block + 1) * block;
+            continue;
+        }
         err = load_block(&p->old, c >> p->old.bits, detail);
         if (err)
             return err;
@@ -245,7 +286,7 @@ static enum guest_err find_run(struct recount_plan *p, uint64_t nr, struct guest
         }
         uint64_t end = (c / block + 1) * block;
         for (; c < end && c - at < nr; c++) {
-            if (qcow2_refblock_load(p->old.block, c % block, p->old.order))
+            if (load_count(p->old.block, c % block, p->old.order))
                 at = c + 1;
         }
     }
@@ -274,9 +315,40 @@ static enum guest_err place(struct recount_plan *p, struct guest_err_detail *det
 
 /* ---- one new block ---- */
 
-static bool is_mine(const struct recount_plan *p, uint64_t cluster)
+/* All counts alike, in p->block. */
+static void fill_block(struct recount_plan *p, uint64_t value)
 {
-    return cluster >= p->first && cluster - p->first < p->nr_run;
+    uint64_t bytes = p->q->cluster_size, done = p->order < 3 ? 1 : 1u << (p->order - 3);
+    for (uint64_t k = 0; k < max_u64(1, 8u >> p->order); k++)
+        qcow2_refblock_store(p->block, k, p->order, value);
+    while (done < bytes) {
+        uint64_t len = min_u64(done, bytes - done);
+        memcpy(&p->block[done], p->block, len);
+        done += len;
+    }
+}
+
+/* The old counts as they are, an old block after the other. */
+static enum guest_err copy_counts(struct recount_plan *p, uint64_t first, uint64_t nr,
+                                  struct guest_err_detail *detail)
+{
+    uint64_t mask = (1ull << p->old.bits) - 1;
+    for (uint64_t c = first; c < first + nr;) {
+        uint64_t end = min_u64((c | mask) + 1, first + nr);
+        enum guest_err err = load_block(&p->old, c >> p->old.bits, detail);
+        if (err)
+            return err;
+        for (; c < end; c++)
+            store_count(p->block, c - first, p->order,
+                        load_count(p->old.block, c & mask, p->old.order));
+    }
+    return GUEST_OK;
+}
+
+static void lower(struct recount_plan *p, uint64_t index)
+{
+    uint64_t count = qcow2_refblock_load(p->block, index, p->order);
+    qcow2_refblock_store(p->block, index, p->order, count - 1);
 }
 
 /*
@@ -288,25 +360,20 @@ static enum guest_err make_block(struct recount_plan *p, uint64_t index, bool *o
     uint64_t first = index << p->bits, nr = 1ull << p->bits, gone = find_gone(p, first);
     bool changes = (gone < p->nr_gone && p->gone[gone] - first < nr) ||
                    (first < p->first + p->nr_run && first + nr > p->first);
-    enum guest_err err = GUEST_OK;
-    *out_same = false;
-    if (!changes)
-        err = same_counts(&p->old, first, nr, out_same, out_value, detail);
+    bool same;
+    enum guest_err err = same_counts(&p->old, first, nr, &same, out_value, detail);
+    *out_same = !err && same && !changes;
     if (err || *out_same)
         return err;
-    memset(p->block, 0, p->q->cluster_size);
-    for (uint64_t c = first; c < first + nr && !err; c++) {
-        uint64_t count = 0;
-        if (c < p->nr_clusters)
-            err = old_count(&p->old, c, &count, detail);
-        while (gone < p->nr_gone && p->gone[gone] < c)
-            gone++;
-        if (gone < p->nr_gone && p->gone[gone] == c)
-            count--;
-        if (is_mine(p, c))
-            count = 1;
-        qcow2_refblock_store(p->block, c - first, p->order, count);
-    }
+    if (same)
+        fill_block(p, *out_value);
+    else
+        err = copy_counts(p, first, nr, detail);
+    for (; gone < p->nr_gone && p->gone[gone] - first < nr; gone++)
+        lower(p, p->gone[gone] - first);
+    uint64_t end = min_u64(p->first + p->nr_run, first + nr);
+    for (uint64_t c = max_u64(first, p->first); c < end; c++)
+        qcow2_refblock_store(p->block, c - first, p->order, 1);
     return err;
 }
 
@@ -435,6 +502,7 @@ static void recount_free(struct plan *plan)
     free(p->old.table);
     free(p->old.block);
     free(p->gone);
+    free(p->full);
     free(p->need);
     free(p->block);
     free(p);
