@@ -23,6 +23,8 @@ enum vpc_err {
     VPC_ERR_PARENT_NAME, /* a differencing disk that names no parent in a way we understand */
     VPC_ERR_SUBFORMAT,   /* text: what was asked for */
     VPC_ERR_SIZE_TOO_LARGE,
+    VPC_ERR_RESIZE_KIND,
+    VPC_ERR_RESIZE_PREALLOC,
     VPC_ERR_WRITE_DIFFERENCING,
     VPC_ERR_WRITE_MIXED,  /* a dynamic disk that says it is fixed */
     VPC_ERR_WRITE_SHORT,  /* a fixed disk whose file is shorter */

@@ -172,5 +172,6 @@ const struct format_driver format_vhdx = {
     .check = vhdx_check,
     .create = vhdx_create,
     .writer_open = vhdx_writer_open,
+    .resize = vhdx_resize_plan,
     .close = vhdx_close,
 };

@@ -150,6 +150,8 @@ enum guest_err vhdx_create(const Abi__CreateRequest *request, struct plan **out,
                            struct guest_err_detail *detail);
 enum guest_err vhdx_writer_open(struct node *node, const struct image_writer_options *options,
                                 struct image_writer **out, struct guest_err_detail *detail);
+enum guest_err vhdx_resize_plan(struct node *node, const Abi__ResizeRequest *request,
+                                struct plan **out, struct guest_err_detail *detail);
 enum guest_err vhdx_map(struct node *node, uint64_t start, uint64_t length,
                         struct layer_extent *out, struct guest_err_detail *detail);
 enum guest_err vhdx_check(struct node *node, const Abi__CheckRequest *request,

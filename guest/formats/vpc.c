@@ -91,5 +91,6 @@ const struct format_driver format_vpc = {
     .check = vpc_check,
     .create = vpc_create,
     .writer_open = vpc_writer_open,
+    .resize = vpc_resize_plan,
     .close = vpc_close,
 };

@@ -119,6 +119,8 @@ enum guest_err vpc_map(struct node *node, uint64_t start, uint64_t length, struc
                        struct guest_err_detail *detail);
 enum guest_err vpc_create(const Abi__CreateRequest *request, struct plan **out,
                           struct guest_err_detail *detail);
+enum guest_err vpc_resize_plan(struct node *node, const Abi__ResizeRequest *request,
+                               struct plan **out, struct guest_err_detail *detail);
 enum guest_err vpc_check(struct node *node, const Abi__CheckRequest *request,
                          struct finding_sink *findings, Abi__CheckReply *reply,
                          struct guest_err_detail *detail);

@@ -26,7 +26,7 @@ static void found(struct vpc_audit *audit, enum vpc_finding code, uint64_t a, ui
 {
     struct cell_finding finding = {.code = code, .number = {a, b, c}};
 
-    if (code == VPC_FOUND_LEAK || code == VPC_FOUND_BLOCK_BEYOND)
+    if (code == VPC_FOUND_LEAK || code == VPC_FOUND_BLOCK_BEYOND || code == VPC_FOUND_COPY_DIFFERS)
         audit->reply->leaks++;
     else
         audit->reply->corruptions++;
@@ -118,11 +118,26 @@ static enum guest_err gather(struct vpc_audit *audit, struct guest_err_detail *d
     return GUEST_OK;
 }
 
+/* Bytes between two places that are not the BAT. */
+static uint64_t gap(const struct vpc_audit *audit, uint64_t from, uint64_t to)
+{
+    uint64_t table = audit->vpc->dynamic.table_offset;
+    uint64_t bytes = audit->vpc->dynamic.max_table_entries * (uint64_t)VPC_BAT_ENTRY_BYTES;
+
+    if (from >= to)
+        return 0;
+    return to - from - (table >= from && table + bytes <= to ? bytes : 0);
+}
+
+static void audit_gap(struct vpc_audit *audit, uint64_t from, uint64_t to)
+{
+    if (gap(audit, from, to) >= audit->block_span)
+        found(audit, VPC_FOUND_LEAK, from, gap(audit, from, to), 0);
+}
+
 static void audit_blocks(struct vpc_audit *audit)
 {
-    const struct vpc_dynamic *dynamic = &audit->vpc->dynamic;
-    uint64_t table_end = dynamic->table_offset + dynamic->max_table_entries * 4ull;
-    uint64_t end = max_u64(table_end, audit->vpc->footer.data_offset + VPC_DYNAMIC_BYTES);
+    uint64_t end = VPC_FOOTER_BYTES + VPC_DYNAMIC_BYTES;
     uint32_t before = 0;
 
     qsort(audit->places, audit->nr_places, sizeof(*audit->places), by_place);
@@ -136,15 +151,13 @@ static void audit_blocks(struct vpc_audit *audit)
             found(audit, VPC_FOUND_BLOCK_METADATA, block, offset, 0);
         else if (i && offset < end)
             found(audit, VPC_FOUND_BLOCK_OVERLAP, block, before, offset);
-        else if (offset > end && offset - end >= audit->block_span)
-            found(audit, VPC_FOUND_LEAK, end, offset - end, 0);
+        else
+            audit_gap(audit, end, offset);
         audit->reply->fragmented_clusters += i && block != before + 1;
         end = max_u64(end, offset + audit->block_span);
         before = block;
     }
-    if (audit->file_end - VPC_FOOTER_BYTES > end &&
-        audit->file_end - VPC_FOOTER_BYTES - end >= audit->block_span)
-        found(audit, VPC_FOUND_LEAK, end, audit->file_end - VPC_FOOTER_BYTES - end, 0);
+    audit_gap(audit, end, audit->file_end - VPC_FOOTER_BYTES);
 }
 
 static enum guest_err audit_table(struct vpc_audit *audit, uint64_t virtual_size,

@@ -818,6 +818,7 @@ static void run_case(const struct crash_case *c, const char *image_format)
     "printf 'lies' | dd of=image bs=1 seek=4136 conv=notrunc status=none;"                         \
     "printf 'lies' | dd of=image bs=1 seek=117088 conv=notrunc status=none;"
 
+#define FAR_VHDX  "qemu-io -f vhdx -c 'write -q -P 3 2M 100k' image;"
 #define FILL_VHDX "qemu-io -f vhdx -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
 
 /* Blocks of 64 KiB in an image of 4 MiB: the entries, the size, the header's checksum. */
@@ -1076,6 +1077,24 @@ static const struct format_case {
     {"vhdx",
      {"write-vhdx-fixed", "subformat=fixed,block_state_zero=off", FILL_VHDX, M, 0, change_write, 0,
       0}},
+    {"vpc", {"grow-vpc", "force_size=on", FILL_VPC, 3 * M, 0, change_resize, 3 * M + 5 * K, 0}},
+    {"vpc",
+     {"grow-vpc-table", "force_size=on", SMALL_BLOCKS_VPC FILL_VPC, 4 * M, 0, change_resize,
+      5 * M + 300 * K, 0}},
+    {"vpc",
+     {"shrink-vpc", "force_size=on", SMALL_BLOCKS_VPC FILL_VPC, 4 * M, 0, change_resize, 310 * K,
+      0}},
+    {"vpc",
+     {"grow-vpc-fixed", "subformat=fixed,force_size=on", FILL_VPC, M, 0, change_resize, 2 * M, 0}},
+    {"vpc",
+     {"shrink-vpc-fixed", "subformat=fixed,force_size=on", FILL_VPC, M, 0, change_resize, 310 * K,
+      0}},
+    {"vhdx", {"grow-vhdx", "block_size=1M", FILL_VHDX, 500 * K, 0, change_resize, 3 * M, 0}},
+    {"vhdx",
+     {"shrink-vhdx", "block_size=1M", FILL_VHDX FAR_VHDX, 3 * M, 0, change_resize, 310 * K, 0}},
+    {"vhdx",
+     {"grow-vhdx-fixed", "subformat=fixed,block_size=1M,block_state_zero=off", FILL_VHDX, 500 * K,
+      0, change_resize, 2 * M + 5 * K, 0}},
     {"vpc",
      {"write-vpc-fixed", "subformat=fixed,force_size=on", FILL_VPC, M, 0, change_write, 0, 0}},
     {"vmdk", {"write-vmdk", "adapter_type=ide", FILL_VMDK, 3 * M, 0, change_write, 0, 0}},
