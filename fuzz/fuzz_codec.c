@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     struct guarded stream = guarded_copy(data + 2, size - 2, GUARDED_END);
-    decode(data[0] % (CELL_CODEC_ADC + 1), (size_t)1 << (9 + data[1] % 13),
+    decode(data[0] % (CELL_CODEC_ZLIB_CHUNK + 1), (size_t)1 << (9 + data[1] % 13),
            span_of(stream.data, stream.len));
     guarded_clear(&stream);
     return 0;

@@ -58,7 +58,7 @@ static void writer_lease(struct fuzz_session *s, struct target *t, const struct 
     Abi__WriterLeaseReply *reply = (Abi__WriterLeaseReply *)fuzz_call(
         s, CELL_METHOD_WRITER_LEASE, &request.base, 0, &abi__writer_lease_reply__descriptor);
     if (reply && !reply->error) {
-        g_assert(reply->offset % t->unit == 0 && reply->bytes % t->unit == 0 && reply->bytes > 0);
+        g_assert(reply->offset % 512 == 0 && reply->bytes % t->unit == 0 && reply->bytes > 0);
         t->lease_offset = reply->offset;
         t->lease_bytes = reply->bytes;
     }

@@ -9,6 +9,7 @@ Each writes FOLDER/<target>/<name>. Clusters are small, so that an input is a fe
 is likely to hit something that matters.
 """
 
+import bz2
 import os
 import struct
 import subprocess
@@ -190,6 +191,46 @@ def vhdx_images():
     return made
 
 
+def vdi_images(folder):
+    """name -> bytes of VDI images, without their blocks: those read as zeros."""
+    made = {}
+
+    def image(name, options="static=off", size="5M", writes=("write -P 65 1M 1M", "write -P 66 4M 64k")):
+        path = os.path.join(folder, "vdi-" + name)
+        run("qemu-img", "create", "-q", "-f", "vdi", "-o", options, path, size, folder=folder)
+        for command in writes:
+            run("qemu-io", "-f", "vdi", "-c", command, path, folder=folder)
+        made[name] = read(path)[:1024]
+
+    image("plain")
+    image("empty", writes=[])
+    image("static", "static=on", size="5500K")
+    image("full-map", size="128M")
+    for name, at, value in (("shared", 516, 1), ("outside", 516, 99), ("count", 388, 7), ("overlap", 344, 512)):
+        content = bytearray(made["plain"])
+        content[at : at + 4] = struct.pack("<I", value)
+        made[name] = bytes(content)
+    return made
+
+
+def readonly_images():
+    """format, name -> bytes of Bochs, cloop and dmg images."""
+    sys.path.insert(0, os.path.join(HERE, "..", "tests", "lib"))
+    sys.dont_write_bytecode = True
+    import readonly_fab  # noqa: E402
+
+    lies = [("count", 131073), ("length", 67108865), ("offset", 1 << 63), ("sector", 7)]
+    rows = [("bochs", {"version": 1}), ("bochs", {"extent": 512}), ("bochs-shared", {}), ("cloop", {"block": 512}),
+            ("cloop-long", {}), ("cloop-empty", {}), ("dmg", {}), ("dmg-resources", {}), ("dmg-gaps", {})]
+    rows += [("dmg-lie", {"key": key, "value": value}) for key, value in lies]
+    rows += [("dmg-second", {"change": "more", "kind": kind}) for kind in range(0x80000004, 0x80000008)]
+    made = {}
+    for name, how in rows:
+        words = [name.partition("-")[2]] + ["%x" % v if isinstance(v, int) else v for v in how.values()]
+        made[name.partition("-")[0], "-".join(w for w in words if w) or "plain"] = readonly_fab.IMAGES[name](**how)
+    return made
+
+
 def read(path):
     with open(path, "rb") as file:
         return file.read()
@@ -333,6 +374,14 @@ def units():
     stored = zlib.compressobj(0, zlib.DEFLATED, -12)
     made["deflate-stored"] = bytes([1, 0]) + stored.compress(text[:512]) + stored.flush()
     made["zlib"] = bytes([3, 3]) + zlib.compress(text)
+    sys.path.insert(0, os.path.join(HERE, "..", "tests", "lib"))
+    sys.dont_write_bytecode = True
+    import apple_codecs  # noqa: E402
+
+    made["bz2"] = bytes([4, 3]) + bz2.compress(text)
+    made["lzfse"] = bytes([5, 3]) + apple_codecs.fse_block(text) + b"bvx$"
+    made["lzvn"] = bytes([5, 3]) + apple_codecs.lzvn_block(text) + b"bvx$"
+    made["adc"] = bytes([6, 3]) + apple_codecs.adc(text)
     zstd = subprocess.run(["zstd", "-q", "-c"], input=text, stdout=subprocess.PIPE, check=False) if have("zstd") else None
     if zstd:
         made["zstd"] = bytes([2, 3]) + zstd.stdout
@@ -354,10 +403,16 @@ def stock(folder):
             write(folder, "qed", name, content)
             for plan in ("copy", "grow", "unfinished", "shrink"):
                 write(folder, "plan_write", "%s-qed-%s" % (plan, name), write_plans()[plan] + content)
+        for name, content in vdi_images(scratch).items():
+            write(folder, "vdi", name, content)
+            for plan in ("copy", "grow", "grow-far", "unfinished", "shrink"):
+                write(folder, "plan_write", "%s-vdi-%s" % (plan, name), write_plans()[plan] + content)
         for name, content in vmdk_images(scratch).items():
             write(folder, "vmdk", name, content)
             if name in ("sparse", "stream-zero-grain", "descriptor", "cowd-image"):
                 write(folder, "plan_write", "copy-vmdk-" + name, write_plans()["copy"] + content[1:])
+    for (target, name), content in readonly_images().items():
+        write(folder, target, name, content)
     for name, content in images.items():
         write(folder, "qcow2", name, content)
     for plan, rows in write_plans().items():

@@ -127,11 +127,13 @@ static void test_cut(void)
     }
 }
 
-/* Whatever comes of it, it stays inside: the sanitizers look. bzip2 has checksums. */
+/* Whatever comes of it, it stays inside: the sanitizers look. bzip2 has checksums: what decodes is
+ * right. */
 static void test_turned_bits(void)
 {
-    uint8_t out[PLAIN_BYTES];
+    uint8_t plain[PLAIN_BYTES], out[PLAIN_BYTES];
 
+    fill_plain(plain);
     for (unsigned i = 0; i < G_N_ELEMENTS(streams); i++) {
         g_autofree uint8_t *turned = g_memdup2(streams[i].bytes, streams[i].len);
 
@@ -141,8 +143,8 @@ static void test_turned_bits(void)
             turned[bit / 8] ^= (uint8_t)(1u << bit % 8);
             err = decode(streams[i].codec, turned, streams[i].len, out, PLAIN_BYTES);
             turned[bit / 8] ^= (uint8_t)(1u << bit % 8);
-            if (streams[i].codec == CELL_CODEC_BZ2 && bit / 8 != 3 && bit / 8 < streams[i].len - 1)
-                g_assert_cmpint(err, ==, GUEST_ERR_DECODE);
+            if (streams[i].codec == CELL_CODEC_BZ2 && err == GUEST_OK)
+                g_assert_cmpmem(out, PLAIN_BYTES, plain, PLAIN_BYTES);
         }
     }
 }
