@@ -161,7 +161,7 @@ static enum guest_err cloop_map(struct node *node, uint64_t start, uint64_t leng
         .skip = (uint32_t)(start % c->block_size),
         .codec = CELL_CODEC_ZLIB_CHUNK,
     };
-    if (end > INT64_MAX || end < offset) { /* the file was changed, or is nonsense */
+    if (end > INT64_MAX || end <= offset) { /* nonsense, or no stream at all */
         out->kind = CELL_EXTENT_DATA;
         out->flags |= CELL_EXTENT_REJECTED;
         out->offset = 0;

@@ -157,7 +157,7 @@ static void describe(const struct dmg_chunk *chunk, uint64_t skip, struct layer_
 
     if (chunk->type == DMG_CHUNK_ZERO || chunk->type == DMG_CHUNK_IGNORE)
         return;
-    if (chunk->offset > INT64_MAX - DMG_CHUNK_LENGTH_MAX ||
+    if (chunk->offset > INT64_MAX - DMG_CHUNK_LENGTH_MAX || chunk->length == 0 ||
         (chunk->type == DMG_CHUNK_RAW && chunk->length < bytes)) {
         describe_unreadable(out);
         return;
