@@ -49,6 +49,12 @@ struct bench_disk *bench_disk_new(struct image *image, gboolean write,
     disk->nr_readers = pool_default_workers(READERS_MAX, COPY_WORKER_ADDRESSES);
     g_mutex_init(&disk->readers_lock);
     g_cond_init(&disk->reader_free);
+    if (write && image_is_encrypted(image)) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                            "bench -w is not built yet for encrypted images");
+        bench_disk_free(disk);
+        return NULL;
+    }
     if (write && image_extent(image, 1) != NULL) {
         g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
                             "Writing to an image in several files ('bench -w') is not built yet "

@@ -225,7 +225,8 @@ static gboolean can_share(const struct copy *copy, struct copy_worker *worker,
     const struct piece *piece = &g_array_index(job->pieces, struct piece, 0);
 
     if (!copy->share || job->pieces->len != 1 || piece->kind != PIECE_DATA ||
-        copy->shape->compresses || piece->offset % SHARED_BLOCK != 0 ||
+        copy->shape->compresses || copy->shape->cipher != NULL ||
+        piece->offset % SHARED_BLOCK != 0 ||
         (copy->shape->stays_sorted ? job->start : copy->shape->unit_bytes) % SHARED_BLOCK != 0 ||
         (piece->length % SHARED_BLOCK != 0 &&
          piece->offset + piece->length != endpoint_size(piece->endpoint))) {
