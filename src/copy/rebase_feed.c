@@ -96,6 +96,7 @@ static struct piece take(struct side *side, guint64 at, guint64 length)
     piece.run_end = at + length;
     side->extent.length -= length;
     side->extent.start += length;
+    side->extent.iv_offset += length;
     if (side->extent.kind == CELL_EXTENT_COMPRESSED) {
         side->extent.skip += (guint32)length;
     } else {
@@ -107,7 +108,7 @@ static struct piece take(struct side *side, guint64 at, guint64 length)
 /* Whether two pieces hold the same for certain, without a look at their bytes. */
 static gboolean same_for_certain(const struct piece *a, const struct piece *b)
 {
-    if (a->kind != b->kind || a->kind == PIECE_BAD) {
+    if (a->kind != b->kind || a->kind == PIECE_BAD || a->kind == PIECE_ENCRYPTED) {
         return FALSE;
     }
     if (a->kind == PIECE_ZERO) {

@@ -87,7 +87,11 @@ struct image *image_reopen_writable(struct image *layer, const struct cache_mode
                                     GError **error)
 {
     /* Whatever is below is locked by the chain. */
-    struct image_open_options options = {.read_write = TRUE, .force_share = TRUE, .cache = *cache};
+    struct image_open_options options = {.read_write = TRUE,
+                                         .force_share = TRUE,
+                                         .cache = *cache,
+                                         .key_secret = layer->key_secret,
+                                         .encrypt_secret = layer->encrypt_secret};
     g_autoptr(Endpoint) endpoint = reopen(layer->endpoint, cache, error);
     struct image *image;
 

@@ -57,6 +57,8 @@ static void free_layer(gpointer data)
     endpoint_unref(image->endpoint);
     wire_open_clear(&image->open);
     g_free(image->filename);
+    g_free(image->key_secret);
+    g_free(image->encrypt_secret);
     g_free(image->format);
     g_free(image);
 }

@@ -25,6 +25,7 @@ struct image {
     char *filename;
     char *format;
     gboolean probed;
+    char *key_secret, *encrypt_secret; /* with which it was unlocked; NULL: none */
     unsigned depth;
     struct endpoint *endpoint;
     struct image *backing;

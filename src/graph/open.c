@@ -118,6 +118,8 @@ static struct image *new_image(const struct layer *layer)
     image->filename = g_strdup(layer->display);
     image->endpoint = endpoint_ref(layer->endpoint);
     image->probed = layer->format == NULL;
+    image->key_secret = g_strdup(layer->keys != NULL ? layer->keys->key_secret : NULL);
+    image->encrypt_secret = g_strdup(layer->keys != NULL ? layer->keys->encrypt_secret : NULL);
     image->files = g_ptr_array_new_with_free_func(image_file_free);
     g_ptr_array_add(image->files, image_file_new(NULL, layer->display, layer->endpoint));
     image->extents = g_ptr_array_new_with_free_func(image_file_free);
@@ -454,11 +456,14 @@ struct image *image_open_file(struct graph *graph, struct endpoint *endpoint, co
                               const char *format, const struct image_open_options *options,
                               GError **error)
 {
+    struct name keys = {.key_secret = (char *)options->key_secret,
+                        .encrypt_secret = (char *)options->encrypt_secret};
     struct layer layer = {
         .graph = graph,
         .options = options,
         .display = display,
         .format = format,
+        .keys = &keys,
         .endpoint = endpoint,
         .writable = options->read_write,
     };
