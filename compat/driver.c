@@ -35,7 +35,7 @@ static const struct driver drivers[] = {
     {.name = "null-aio", .is_protocol = TRUE},
     {.name = "null-co", .is_protocol = TRUE},
     {.name = "nvme", .create = existing_create_options, .is_protocol = TRUE},
-    {.name = "parallels", .create = parallels_create_options},
+    {.name = "parallels", .create = parallels_create_options, .built = TRUE},
     {.name = "preallocate"},
     {.name = "qcow", .create = qcow_create_options, .can_compress = TRUE, .built = TRUE},
     {.name = "qcow2",

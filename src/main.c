@@ -15,6 +15,7 @@
 #include "compat/wording.h"
 #include "compat/wording_common.h"
 #include "compat/wording_luks.h"
+#include "compat/wording_parallels.h"
 #include "compat/wording_plan.h"
 #include "compat/wording_qcow2.h"
 #include "compat/wording_readonly.h"
@@ -97,6 +98,7 @@ static gboolean set_up(GError **error)
     wording_register_vhdx();
     wording_register_vpc();
     wording_register_qcow();
+    wording_register_parallels();
     wording_register_qed();
     wording_register_vmdk();
     if (!config_load(error)) {

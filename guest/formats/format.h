@@ -193,6 +193,7 @@ extern const struct format_driver format_dmg;
 extern const struct format_driver format_vhdx;
 extern const struct format_driver format_vpc;
 extern const struct format_driver format_qed;
+extern const struct format_driver format_parallels;
 extern const struct format_driver format_qcow;
 extern const struct format_driver format_vmdk;
 

@@ -1,36 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The list of formats, and finding the right one by what an image starts with.
- *
- * Formats that are not built yet are rows without `open`: they are recognised, so that they are
- * refused by name and never taken for raw. source: magic numbers from each format's specification;
- * which fields qemu looks at was seen by giving stock qemu-img 7.2 heads with one field changed.
+ * The list of formats, and finding the right one by what an image starts with. source: which fields
+ * of a head stock looks at was seen by giving qemu-img 7.2 heads with one field changed.
  */
 #include "guest/formats/format.h"
-
-#define SURE 100
-
-static bool has_text(struct span head, uint64_t offset, const char *text)
-{
-    struct span at;
-    return span_sub(head, offset, head.len > offset ? head.len - offset : 0, &at) &&
-           span_starts_with(at, text);
-}
-
-static uint32_t le32_at(struct span head, uint64_t offset)
-{
-    struct span at;
-    return span_sub(head, offset, 4, &at) ? load_le32(at.data) : 0;
-}
-
-static int probe_parallels(struct span head)
-{
-    bool magic = has_text(head, 0, "WithoutFreeSpace") || has_text(head, 0, "WithouFreSpacExt");
-    return magic && le32_at(head, 16) == 2 ? SURE : 0;
-}
-
-static const struct format_driver format_parallels = {.name = "parallels",
-                                                      .probe = probe_parallels};
 
 const struct format_driver *const format_drivers[] = {
     &format_qcow2, &format_raw,   &format_vmdk, &format_vdi, &format_vpc,

@@ -149,3 +149,27 @@ enum guest_err op_list_copy(struct op_list *list, uint64_t from, uint64_t to, ui
                       .kind = CELL_OP_COPY, .offset = to, .len = len, .from = from, .note = note},
                   detail);
 }
+
+enum guest_err op_list_append(struct op_list *list, struct op_list *other,
+                              struct guest_err_detail *detail)
+{
+    enum guest_err err = GUEST_OK;
+
+    for (uint64_t i = 0; !err && i < other->nr_ops; i++) {
+        const struct listed_op *op = &other->ops[i];
+
+        if (op->kind == CELL_OP_WRITE)
+            err = op_list_write(list, op->offset, &other->bytes[op->from], (uint32_t)op->len,
+                                op->note, detail);
+        else
+            err = append(list, *op, detail);
+    }
+    other->nr_ops = other->nr_bytes = 0;
+    return err;
+}
+
+void op_list_free(struct op_list *list)
+{
+    if (list)
+        list_free(&list->base);
+}

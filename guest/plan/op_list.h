@@ -34,6 +34,15 @@ enum guest_err op_list_simple(struct op_list *list, enum cell_op_kind kind, uint
 enum guest_err op_list_copy(struct op_list *list, uint64_t from, uint64_t to, uint64_t len,
                             enum cell_op_note note, struct guest_err_detail *detail);
 
+/*
+ * Appends all writes of another list of the same blob, which is empty then.
+ */
+enum guest_err op_list_append(struct op_list *list, struct op_list *other,
+                              struct guest_err_detail *detail);
+
+/* A list that becomes no plan; may be NULL. */
+void op_list_free(struct op_list *list);
+
 /* Whether there is nothing in it. */
 bool op_list_empty(const struct op_list *list);
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What can be wrong with a Parallels image, and what its check finds. The sentences are in
+ * compat/wording_parallels.c.
+ */
+#ifndef INSTAR_GUEST_ABI_ERROR_PARALLELS_H
+#define INSTAR_GUEST_ABI_ERROR_PARALLELS_H
+
+#include "guest/abi/error.h"
+
+enum parallels_err {
+    PARALLELS_ERR_NOT_PARALLELS = GUEST_ERR_PARALLELS, /* no magic, or another version */
+    PARALLELS_ERR_NO_TRACKS,
+    PARALLELS_ERR_CLUSTER_LARGE,
+    PARALLELS_ERR_BAT_LARGE,
+    PARALLELS_ERR_BAT_SMALL,    /* does not cover the disk */
+    PARALLELS_ERR_EXT_MAGIC,    /* n0: what stands there */
+    PARALLELS_ERR_EXT_OFFSET,   /* beyond what a file can hold */
+    PARALLELS_ERR_SECTOR_COUNT, /* virtual size of 2^63 and more */
+
+    PARALLELS_ERR_CREATE_SIZE = GUEST_ERR_PARALLELS + 32,
+    PARALLELS_ERR_CREATE_CLUSTER,
+    PARALLELS_ERR_RESIZE_PREALLOC,
+    PARALLELS_ERR_RESIZE_SIZE,
+
+    /* check: each as found, and the next as repaired */
+    PARALLELS_FOUND_UNCLEAN = GUEST_ERR_PARALLELS + 64,
+    PARALLELS_FIXED_UNCLEAN,
+    PARALLELS_FOUND_DATA_OFF,
+    PARALLELS_FIXED_DATA_OFF,
+    PARALLELS_FOUND_OUTSIDE, /* n0: BAT index */
+    PARALLELS_FIXED_OUTSIDE,
+    PARALLELS_FOUND_LEAK, /* n0: bytes */
+    PARALLELS_FIXED_LEAK,
+    PARALLELS_FOUND_DUPLICATE, /* n0: BAT index */
+    PARALLELS_FIXED_DUPLICATE,
+};
+
+#endif
