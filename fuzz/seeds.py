@@ -145,6 +145,26 @@ def qed_images(folder):
     return made
 
 
+def parallels_images(folder):
+    """name -> bytes of small Parallels images, sound and damaged."""
+    path = os.path.join(folder, "parallels")
+    run("qemu-img", "create", "-q", "-f", "parallels", "-o", "cluster_size=1k", path, "64K", folder=folder)
+    made = {"empty": read(path)}
+    run("qemu-io", "-f", "parallels", "-c", "write -P 65 1k 4k", path, folder=folder)
+    made["plain"] = read(path)
+
+    def poked(name, offset, value):
+        content = bytearray(made["plain"])
+        content[offset : offset + len(value)] = value
+        made[name] = bytes(content)
+
+    poked("old", 0, b"WithoutFreeSpace")
+    poked("in-use", 44, b"Ynot")
+    poked("twice", 72, made["plain"][68:72])
+    poked("outside", 72, b"\xff")
+    return made
+
+
 def qcow_images(folder):
     """name -> bytes of small images of qcow version 1."""
     made = {}
@@ -395,6 +415,10 @@ def have(tool):
 def stock(folder):
     with tempfile.TemporaryDirectory() as scratch:
         images = stock_images(scratch)
+        for name, content in parallels_images(scratch).items():
+            write(folder, "parallels", name, content)
+            for plan in ("copy", "grow", "shrink", "unfinished"):
+                write(folder, "plan_write", "%s-parallels-%s" % (plan, name), write_plans()[plan] + content)
         for name, content in qcow_images(scratch).items():
             write(folder, "qcow", name, content)
             for plan in ("copy", "copy-compressed", "unfinished"):

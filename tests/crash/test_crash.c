@@ -804,6 +804,14 @@ static void run_case(const struct crash_case *c, const char *image_format)
 #define FILL_VMDK "qemu-io -f vmdk -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
 #define FILL_VPC  "qemu-io -f vpc -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
 
+#define FILL_PARALLELS                                                                             \
+    "qemu-io -f parallels -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
+/* Not closed; the second of two entries that name one cluster, and too much at the end. */
+#define HURT_PARALLELS                                                                             \
+    "printf 'Ynot' | dd of=image bs=1 seek=44 conv=notrunc status=none;"                           \
+    "printf '\\003' | dd of=image bs=1 seek=76 conv=notrunc status=none;"                          \
+    "truncate -s +9000 image;"
+
 #define FILL_QCOW    "qemu-io -f qcow -c 'write -q -P 1 0 100k' -c 'write -q -P 2 150k 9k' image;"
 #define NULL_OPTIONS "encryption=off"
 
@@ -1099,6 +1107,16 @@ static const struct format_case {
      {"write-vpc-fixed", "subformat=fixed,force_size=on", FILL_VPC, M, 0, change_write, 0, 0}},
     {"vmdk", {"write-vmdk", "adapter_type=ide", FILL_VMDK, 3 * M, 0, change_write, 0, 0}},
     {"vmdk", {"write-vmdk-zeroed", "zeroed_grain=on", FILL_VMDK, 3 * M, 0, change_write, 0, 0}},
+    {"parallels",
+     {"write-parallels", "cluster_size=16k", FILL_PARALLELS, 600 * K, 0, change_write, 0, 0}},
+    {"parallels",
+     {"resize-parallels", "cluster_size=4k", FILL_PARALLELS, 600 * K, 0, change_resize, 7 * M, 0}},
+    {"parallels",
+     {"shrink-parallels", "cluster_size=4k", FILL_PARALLELS, 600 * K, 0, change_resize, 110 * K,
+      0}},
+    {"parallels",
+     {"repair-parallels", "cluster_size=4k", FILL_PARALLELS HURT_PARALLELS, 600 * K, 0,
+      change_repair, 0, 0}},
     {"qcow", {"write-qcow", NULL_OPTIONS, FILL_QCOW, 600 * K, 0, change_write, 0, 0}},
     {"qcow", {"write-qcow-backing", NULL_OPTIONS, FILL_QCOW, 200 * K, M, change_write, 0, 0}},
     {"vmdk", {"resize-vmdk", "adapter_type=ide", FILL_VMDK, 1500 * K, 0, change_resize, 2 * M, 0}},
