@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of VMDK that need no image: descriptor texts, the layout of new extents, tar archives.
+ */
+#include <glib.h>
+
+#include "guest/formats/tar.h"
+#include "guest/formats/vmdk_resize.h"
+
+static struct span text(const char *words)
+{
+    return span_of(words, strlen(words));
+}
+
+static void test_lines(void)
+{
+    static const struct {
+        const char *line;
+        int matches;
+        int64_t sectors, offset;
+        const char *type, *name;
+    } rows[] = {
+        {"RW 2048 FLAT \"a\" 7", 5, 2048, 7, "FLAT", "a"},
+        {" RW\t2048\nSPARSE \"a b\"", 4, 2048, 0, "SPARSE", "a b"},
+        {"RW 99999999999999999999 FLAT \"a\" -1", 5, INT64_MAX, -1, "FLAT", "a"},
+        {"RW -5 VMFSSPARSE \"a", 4, -5, 0, "VMFSSPARSE", "a"},
+        {"RW 1 FLAT \"a\" 0x10", 5, 1, 0, "FLAT", "a"},
+        {"RW 1 FLAT \"\" 0", 3, 1, 0, "FLAT", ""},
+        {"RW 1 FLATTTTTTTTTTTT \"a\"", 3, 1, 0, "FLATTTTTTT", ""},
+        {"RW x FLAT", 1, 0, 0, "", ""},
+        {"", 0, 0, 0, "", ""},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct vmdk_line line;
+
+        vmdk_text_line(text(rows[i].line), &line);
+        g_assert_cmpint(line.matches, ==, rows[i].matches);
+        g_assert_cmpint(line.sectors, ==, rows[i].sectors);
+        g_assert_cmpint(line.offset, ==, rows[i].offset);
+        g_assert_true(span_equal_text(line.type, rows[i].type));
+        g_assert_true(span_equal_text(line.name, rows[i].name));
+    }
+}
+
+static void test_numbers(void)
+{
+    static const struct {
+        const char *words;
+        uint32_t number;
+    } rows[] = {{"12", 0x12},
+                {" 0xFf ", 0xff},
+                {"-1", 0xffffffff},
+                {"123456789", 0x23456789},
+                {"ffffffffffffffffffff", 0xffffffff},
+                {"0x", 0}};
+    uint32_t number;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_assert_true(vmdk_text_hex(text(rows[i].words), &number));
+        g_assert_cmphex(number, ==, rows[i].number);
+    }
+    g_assert_false(vmdk_text_hex(text("zz"), &number));
+    g_assert_false(vmdk_text_hex(text(""), &number));
+}
+
+static void test_values(void)
+{
+    struct span value;
+
+    g_assert_true(vmdk_text_value(text("x createType=\"vmfs\"\n"), "createType", &value));
+    g_assert_true(span_equal_text(value, "vmfs"));
+    g_assert_false(vmdk_text_value(text("createType=\"vmfs\n"), "createType", &value));
+    g_assert_false(vmdk_text_value(text("createType="), "createType", &value));
+    g_assert_false(vmdk_text_value(text("createTyp"), "createType", &value));
+}
+
+static void test_resize_text(void)
+{
+    static const char before[] = "version=1\nRW 99 SPARSE \"a\"\nddb.geometry.cylinders = \"2\"\n"
+                                 "ddb.geometry.heads = \"16\"\n";
+    static const char after[] =
+        "version=1\nRW 204800 SPARSE \"a\"\nddb.geometry.cylinders = \"203\"\n"
+        "ddb.geometry.heads = \"16\"\n";
+    uint8_t *out;
+    size_t len;
+
+    g_assert_true(vmdk_resize_text(text(before), 204800, &out, &len));
+    g_assert_cmpmem(out, len, after, sizeof(after) - 1);
+    free(out);
+    g_assert_false(vmdk_resize_text(text("version=1\nRDONLY 99 SPARSE \"a\"\n"), 1, &out, &len));
+}
+
+/* Numbers as stock qemu-img 7.2 has them in images of these sizes. */
+static void test_layout(void)
+{
+    struct vmdk_layout layout;
+
+    g_assert_true(vmdk_lay_out(10485760, false, false, &layout));
+    g_assert_cmpuint(layout.rgd_offset, ==, 21);
+    g_assert_cmpuint(layout.gd_offset, ==, 0x297);
+    g_assert_cmpuint(layout.overhead, ==, 0x580);
+    g_assert_true(vmdk_lay_out(1ull << 32, false, false, &layout));
+    g_assert_cmpuint(layout.gd_offset, ==, 0x40215);
+    g_assert_cmpuint(layout.overhead, ==, 0x80480);
+    g_assert_false(vmdk_lay_out(1ull << 54, false, false, &layout));
+}
+
+static void test_tar(void)
+{
+    uint8_t archive[4 * 512] = {0};
+    uint64_t offset, size;
+    struct source *source;
+
+    memcpy(archive, "x.ovf", 5);
+    memcpy(archive + 124, "00000000003", 11);
+    memcpy(archive + 257, "ustar", 5);
+    memcpy(archive + 1024, "d/Disk.VMDK", 11);
+    memcpy(archive + 1024 + 124, "00000000700", 11);
+    memcpy(archive + 1024 + 257, "ustar", 5);
+    source = source_new_buffer(1, archive, sizeof(archive));
+    g_assert_cmpint(tar_find_disk(source, &offset, &size, NULL), ==, GUEST_OK);
+    g_assert_cmpuint(offset, ==, 1536);
+    g_assert_cmpuint(size, ==, 0700);
+    source_free(source);
+    memcpy(archive + 1024 + 124, "77777777777", 11); /* longer than the archive */
+    source = source_new_buffer(1, archive, sizeof(archive));
+    g_assert_cmpint(tar_find_disk(source, &offset, &size, NULL), ==, GUEST_OK);
+    g_assert_cmpuint(size, ==, 0);
+    source_free(source);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/guest/vmdk/lines", test_lines);
+    g_test_add_func("/guest/vmdk/numbers", test_numbers);
+    g_test_add_func("/guest/vmdk/values", test_values);
+    g_test_add_func("/guest/vmdk/resize-text", test_resize_text);
+    g_test_add_func("/guest/vmdk/layout", test_layout);
+    g_test_add_func("/guest/vmdk/tar", test_tar);
+    return g_test_run();
+}
