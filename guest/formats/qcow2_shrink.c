@@ -297,6 +297,9 @@ static enum guest_err prepare(struct qcow2_shrink *s, struct guest_err_detail *d
     s->dropped = arena_array(s->alloc.table_entries, 1);
     if (!err && (!old || !s->block || !s->dropped || !qcow2_counts_init(&s->gone, s->nr_clusters)))
         err = err_plain(detail, GUEST_ERR_NO_MEMORY);
+    /* Metadata past the end of the file: nothing is built upon that. */
+    if (!err && s->alloc.metadata[s->alloc.nr_metadata - 1] >= s->nr_clusters)
+        err = corrupt(detail, s->alloc.metadata[s->alloc.nr_metadata - 1] << shrink_bits(s));
     if (!err)
         err = plan_edge(s, detail);
     if (!err)
