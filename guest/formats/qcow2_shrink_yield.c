@@ -267,6 +267,7 @@ static void shrink_free(struct plan *plan)
     qcow2_counts_clear(&s->gone);
     free(s->edge_bytes);
     free(s->block);
+    free(s->dropped);
     free(s);
 }
 
