@@ -116,6 +116,10 @@ commands=(
     'top.qcow2|rebase -b other.qcow2 -F qcow2 top.qcow2'
     'top.qcow2|rebase -u -b ./././././a.qcow2 -F qcow2 top.qcow2'
     'broken.qcow2|check -r all broken.qcow2'
+    'a.qcow2|resize --shrink a.qcow2 1M'
+    'top.qcow2|amend -f qcow2 -o compat=0.10 top.qcow2'
+    'a.qcow2|amend -f qcow2 -o refcount_bits=64 a.qcow2'
+    'top.qcow2|bitmap --add --clear -g 4k top.qcow2 marks'
 )
 hits=0
 plan $((3 * ${#commands[@]}))
