@@ -21,6 +21,9 @@ Keys of "@":
     agree           the stock versions behave alike: the case is compared with
                     the first that it is for, not with each
     from=V until=V  only for stock versions V or newer, V or older
+    turns           the case is compared with one stock version, in one kind of
+                    cell, in turn with its neighbours (for long files;
+                    INSTAR_TEST_ALL=1 compares with all)
     fresh           the input is made twice instead of copied (preallocated and
                     unwritten extents do not survive a copy)
     sizes           sizes on disk are not compared in what the case prints,
@@ -54,6 +57,7 @@ class Case:
     argv: list  # words, or None
     script: str  # or shell text
     keys: dict
+    turn: int = 0  # its place in the file
 
     def setup_id(self):
         return repr(self.setup)
@@ -151,4 +155,6 @@ def read(path):
                 keys = {}
             else:
                 raise CaseFileError("%s:%d: '%s' is not a line" % (path, number, kind))
+    for turn, case in enumerate(cases):
+        case.turn = turn
     return cases

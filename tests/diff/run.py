@@ -13,6 +13,7 @@ Environment:
   INSTAR_TEST_SANDBOXES  kinds of cell to run it in, default "kvm process"
   INSTAR_TEST_PROFILES   stock versions to compare with, default "7.2 10.0 11.1";
                          only the first is compared in every kind of cell
+  INSTAR_TEST_ALL=1      compares cases marked "turns" with all of them as well
   INSTAR_TEST_JOBS       cases at a time, default: processors, at most 4
 """
 
@@ -77,6 +78,10 @@ class Suite:
             wanted = [v for v in wanted if v == "7.2"]
         if "agree" in case.keys:
             wanted = wanted[:1]
+        if "turns" in case.keys and wanted and not os.environ.get("INSTAR_TEST_ALL"):
+            kinds = self.sandboxes
+            yield wanted[case.turn % len(wanted)], [kinds[case.turn // len(wanted) % len(kinds)]]
+            return
         for index, version in enumerate(wanted):
             yield version, self.sandboxes if index == 0 else self.sandboxes[:1]
 
