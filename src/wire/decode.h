@@ -87,9 +87,9 @@ struct wire_open {
     size_t nr_refs;
     gboolean encrypted, dirty, has_snapshots;
     uint64_t inside_offset, inside_size; /* the disk in an archive; 0: no archive */
-    struct crypto_spec *cipher; /* of an image that was unlocked; NULL: none */
-    gboolean cipher_by_place;   /* IVs count from the start of the blob, not of the virtual disk */
-    uint64_t payload_bytes;     /* of the blob before what is encrypted */
+    struct crypto_spec *cipher;          /* of an image that was unlocked; NULL: none */
+    gboolean cipher_by_place; /* IVs count from the start of the blob, not of the virtual disk */
+    uint64_t payload_bytes;   /* of the blob before what is encrypted */
 };
 
 /*
