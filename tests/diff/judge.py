@@ -32,7 +32,7 @@ def without_steps(text, polled=False):
         values = re.findall(STEP, found.group())
         if [float(v) for v in values] != sorted(float(v) for v in values):
             return found.group()
-        kept = [v for v in values if v in (values[0], values[-1])]
+        kept = dict.fromkeys((values[0], values[-1]))
         if polled:
             kept = sorted(set(kept), key=float)
         return "".join("    (%s/100%%)\r" % v for v in kept)

@@ -130,4 +130,7 @@ def read(path):
                 answer[line[:3]] += _plain(line[5:])
             elif line and not line.startswith("#"):
                 raise ValueError("%s: '%s' is not a line" % (path, line))
+    for _, answers in entries:
+        for answer in answers.values():
+            answer["out"] = judge.without_steps(answer["out"])
     return [(case, {v: Said(**a) for v, a in answers.items()}) for case, answers in entries]
