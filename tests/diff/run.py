@@ -32,6 +32,7 @@ import workdir  # noqa: E402
 
 
 NOT_BUILT = "ours says that it is not built yet"
+STOCK_LATE = "stock did not end in time"
 LIMITS = ["prlimit", "--as=%d" % (1 << 30), "--cpu=5"]
 if os.environ.get("INSTAR_TEST_SANITIZED"):  # needs terabytes of address space
     LIMITS = []
@@ -172,6 +173,8 @@ class Suite:
             return found + [NOT_BUILT]
         if "ours" in case.keys:
             return found + refusal(case, ours) + beside.shown(our_dir, ours)
+        if stock.code == "timeout" and ours.code != "timeout":
+            return found + [STOCK_LATE]
         found += judge.printed(case, stock, stock_dir, ours, our_dir)
         if found and not judge.printed(SIZES, stock, stock_dir, ours, our_dir):
             found = self._settled(case, tools, env, base, sandbox)
@@ -249,6 +252,8 @@ def open_work(known, title, found):
     """Why a failure is open work rather than a defect, or None."""
     if NOT_BUILT in found:
         return "not built yet"
+    if found == [STOCK_LATE]:
+        return STOCK_LATE
     return "known" if found and known.search(title) else None
 
 
