@@ -13,9 +13,7 @@
 #include "src/graph/graph.h"
 #include "src/plan/apply.h"
 #include "src/plan/create_file.h"
-#include "src/wire/decode.h"
-
-#define BLOBS_MAX 16u
+#include "src/plan/image_plan.h"
 
 /* Room beyond the disk for tables: the most they can take, far beyond what they should. */
 #define TABLES_LIMIT(size) ((size) / 8 + ((uint64_t)1 << 30))
@@ -62,64 +60,18 @@ static gboolean resize_raw(struct image *image, const struct options *opt, uint6
     return create_file_set_size(image_endpoint(image), size_bytes, opt->preallocation, error);
 }
 
-/* The endpoints of the image itself: those of its backing files are not writable. */
-static unsigned find_targets(struct image *image, uint64_t limit_bytes, struct apply_target *out)
-{
-    unsigned nr = 0;
-
-    for (uint32_t blob = 0; nr < BLOBS_MAX; blob++) {
-        struct endpoint *endpoint = image_blob(image, blob);
-
-        if (endpoint == NULL)
-            break;
-        if (endpoint_writable(endpoint))
-            out[nr++] = (struct apply_target){
-                .blob = blob,
-                .endpoint = endpoint,
-                .limit_bytes = MIN(limit_bytes + endpoint_size(endpoint), G_MAXINT64),
-            };
-    }
-    return nr;
-}
-
-static gboolean start_plan(struct image *image, const struct options *opt, uint64_t size_bytes,
-                           GError **error)
+static gboolean resize_planned(struct image *image, const struct options *opt, uint64_t size_bytes,
+                               GError **error)
 {
     Abi__ResizeRequest request = ABI__RESIZE_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
+    uint64_t limit = MIN(size_bytes, G_MAXINT64 / 4);
 
     request.node = image_node(image);
     request.size = size_bytes;
     request.preallocation = (Abi__Preallocation)opt->preallocation;
     request.shrink = opt->shrink;
-    if (!cell_call(image_cell(image), CELL_METHOD_RESIZE, &request.base, NULL, 0, 0,
-                   &abi__plan_reply__descriptor, &reply, error))
-        return FALSE;
-    gboolean ok = wire_check_error(((Abi__PlanReply *)reply)->error, image_filename(image), error);
-    protobuf_c_message_free_unpacked(reply, NULL);
-    return ok;
-}
-
-static gboolean resize_planned(struct image *image, const struct options *opt, uint64_t size_bytes,
-                               GError **error)
-{
-    struct apply_target targets[BLOBS_MAX];
-    uint64_t limit = MIN(size_bytes, G_MAXINT64 / 4);
-    unsigned nr_targets = find_targets(image, limit + TABLES_LIMIT(limit), targets);
-
-    if (!start_plan(image, opt, size_bytes, error) ||
-        !apply_plan(image_cell(image), targets, nr_targets, NULL, NULL, error))
-        return FALSE;
-    for (unsigned i = 0; i < nr_targets && !apply_explains(); i++) {
-        int err = endpoint_flush(targets[i].endpoint);
-
-        if (err != 0) {
-            g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not flush '%s': %s",
-                        endpoint_path(targets[i].endpoint), g_strerror(err));
-            return FALSE;
-        }
-    }
-    return TRUE;
+    return image_plan_run(image, CELL_METHOD_RESIZE, &request.base, limit + TABLES_LIMIT(limit),
+                          error);
 }
 
 static struct image *open_image(const struct invocation *inv)

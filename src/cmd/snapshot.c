@@ -17,6 +17,7 @@
 #include "src/cmd/cmd.h"
 #include "src/graph/graph.h"
 #include "src/plan/apply.h"
+#include "src/plan/image_plan.h"
 #include "src/wire/decode.h"
 
 #define NAME_BYTES_MAX 255u /* stock cuts longer names off */
@@ -138,7 +139,6 @@ static const Abi__SnapshotAction actions[] = {
 static gboolean start_plan(struct image *image, const struct options *opt, GError **error)
 {
     Abi__SnapshotRequest request = ABI__SNAPSHOT_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
     gint64 now_usec = g_get_real_time();
     size_t len = strlen(opt->action_snapshot);
 
@@ -148,12 +148,7 @@ static gboolean start_plan(struct image *image, const struct options *opt, GErro
     request.name.len = opt->action == SNAPSHOT_CREATE ? MIN(len, NAME_BYTES_MAX) : len;
     request.date_sec = (uint32_t)(now_usec / G_USEC_PER_SEC);
     request.date_nsec = (uint32_t)(now_usec % G_USEC_PER_SEC) * 1000;
-    if (!cell_call(image_cell(image), CELL_METHOD_SNAPSHOT, &request.base, NULL, 0, 0,
-                   &abi__plan_reply__descriptor, &reply, error))
-        return FALSE;
-    gboolean ok = wire_check_error(((Abi__PlanReply *)reply)->error, image_filename(image), error);
-    protobuf_c_message_free_unpacked(reply, NULL);
-    return ok;
+    return image_plan_start(image, CELL_METHOD_SNAPSHOT, &request.base, error);
 }
 
 static gboolean change(struct image *image, const struct options *opt, GError **error)
