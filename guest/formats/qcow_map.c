@@ -41,16 +41,6 @@ static uint64_t run_of(struct span entries, uint64_t step, uint64_t max)
     return nr;
 }
 
-/* What is left of `length` after `nr` units of 1 << shift, the first one from `start` on. */
-static uint64_t clip(uint64_t start, uint64_t length, uint64_t nr, uint32_t shift)
-{
-    uint64_t within = start & ((1ull << shift) - 1);
-
-    if (nr > (length + within) >> shift)
-        return length;
-    return min_u64((nr << shift) - within, length);
-}
-
 static void describe(const struct qcow *q, struct span entries, uint64_t start, uint64_t length,
                      struct layer_extent *out)
 {
@@ -68,9 +58,9 @@ static void describe(const struct qcow *q, struct span entries, uint64_t start, 
         out->length = min_u64(length, q->cluster_size - within);
         return;
     }
-    out->length = clip(start, length,
-                       run_of(entries, step, div_round_up_u64(within + length, q->cluster_size)),
-                       q->header.cluster_bits);
+    out->length = table_clip(
+        start, length, run_of(entries, step, div_round_up_u64(within + length, q->cluster_size)),
+        q->header.cluster_bits);
     if (entry) {
         out->kind = CELL_EXTENT_DATA;
         out->flags = CELL_EXTENT_HAS_OFFSET;
@@ -94,7 +84,7 @@ enum guest_err qcow_map(struct node *node, uint64_t start, uint64_t length,
         return err;
     table = load_be64(entries.data);
     if (table == 0) {
-        out->length = clip(start, length, run_of(entries, 0, UINT64_MAX), q->l1_shift);
+        out->length = table_clip(start, length, run_of(entries, 0, UINT64_MAX), q->l1_shift);
         return GUEST_OK;
     }
     if (!range_inside_u64(table, q->l2_entries * QCOW_ENTRY_BYTES, INT64_MAX))

@@ -29,16 +29,6 @@ static uint64_t run_of(struct span entries, uint64_t step, uint64_t max)
     return nr;
 }
 
-/* What is left of `length` after `nr` units of 1 << shift, the first one from `start` on. */
-static uint64_t clip(uint64_t start, uint64_t length, uint64_t nr, uint32_t shift)
-{
-    uint64_t within = start & ((1ull << shift) - 1);
-
-    if (nr > (length + within) >> shift)
-        return length;
-    return min_u64((nr << shift) - within, length);
-}
-
 enum guest_err qed_map(struct node *node, uint64_t start, uint64_t length, struct layer_extent *out,
                        struct guest_err_detail *detail)
 {
@@ -55,7 +45,7 @@ enum guest_err qed_map(struct node *node, uint64_t start, uint64_t length, struc
         return err;
     entry = load_le64(entries.data);
     if (entry == QED_ENTRY_UNALLOCATED) {
-        out->length = clip(start, length, run_of(entries, 0, UINT64_MAX), q->l1_shift);
+        out->length = table_clip(start, length, run_of(entries, 0, UINT64_MAX), q->l1_shift);
         return GUEST_OK;
     }
     if (!qed_table_ok(q, entry))
@@ -68,9 +58,9 @@ enum guest_err qed_map(struct node *node, uint64_t start, uint64_t length, struc
     if (step && !qed_cluster_ok(q, entry))
         return err_plain(detail, GUEST_ERR_INVALID);
     out->length =
-        clip(start, length,
-             run_of(entries, step, div_round_up_u64(within + length, q->header.cluster_size)),
-             q->cluster_bits);
+        table_clip(start, length,
+                   run_of(entries, step, div_round_up_u64(within + length, q->header.cluster_size)),
+                   q->cluster_bits);
     if (entry == QED_ENTRY_ZERO)
         out->kind = CELL_EXTENT_ZERO;
     if (step) {

@@ -8,6 +8,7 @@
 #define INSTAR_GUEST_FORMATS_TABLE_WINDOW_H
 
 #include "guest/io/source.h"
+#include "guest/lib/checked.h"
 
 #define TABLE_WINDOW_BYTES_MAX (256u << 10)
 
@@ -29,6 +30,19 @@ struct table_window {
  */
 enum guest_err table_window_get(struct table_window *window, struct source *source, uint64_t offset,
                                 uint64_t most, struct span *out, struct guest_err_detail *detail);
+
+/*
+ * How far a run of entries reaches: what `nr` units of 1 << shift bytes cover of the `length` bytes
+ * from `start` on, the first of them from `start` on.
+ */
+static inline uint64_t table_clip(uint64_t start, uint64_t length, uint64_t nr, uint32_t shift)
+{
+    uint64_t within = start & ((1ull << shift) - 1);
+
+    if (nr > (length + within) >> shift)
+        return length;
+    return min_u64((nr << shift) - within, length);
+}
 
 /* Gives the memory back; the window can be used again. */
 void table_window_clear(struct table_window *window);
