@@ -141,5 +141,6 @@ const struct format_driver format_qcow = {
     .map = qcow_map,
     .create = qcow_create,
     .writer_open = qcow_writer_open,
+    .empty = qcow_empty,
     .close = qcow_close,
 };

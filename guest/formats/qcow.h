@@ -78,6 +78,9 @@ enum guest_err qcow_l1(struct qcow *q, uint64_t index, struct span *out,
 enum guest_err qcow_create(const Abi__CreateRequest *request, struct plan **out,
                            struct guest_err_detail *detail);
 
+/* qcow_empty.c */
+enum guest_err qcow_empty(struct node *node, struct plan **out, struct guest_err_detail *detail);
+
 /* qcow_writer.c */
 enum guest_err qcow_writer_open(struct node *node, const struct image_writer_options *options,
                                 struct image_writer **out, struct guest_err_detail *detail);

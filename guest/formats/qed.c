@@ -188,5 +188,6 @@ const struct format_driver format_qed = {
     .create = qed_create,
     .writer_open = qed_writer_open,
     .resize = qed_resize,
+    .change_backing = qed_change_backing,
     .close = qed_close,
 };

@@ -89,6 +89,13 @@ enum guest_err qed_check(struct node *node, const Abi__CheckRequest *request,
 enum guest_err qed_create(const Abi__CreateRequest *request, struct plan **out,
                           struct guest_err_detail *detail);
 
+/* The header's fields as they are in the file: QED_HEADER_BYTES. */
+void qed_encode_header(const struct qed_header *h, uint8_t *at);
+
+/* qed_backing.c */
+enum guest_err qed_change_backing(struct node *node, const Abi__BackingRequest *request,
+                                  struct plan **out, struct guest_err_detail *detail);
+
 /* qed_writer.c */
 enum guest_err qed_writer_open(struct node *node, const struct image_writer_options *options,
                                struct image_writer **out, struct guest_err_detail *detail);

@@ -19,7 +19,7 @@ struct qed_create_plan {
     uint8_t name[];
 };
 
-static void put(uint8_t *at, const struct qed_header *h)
+void qed_encode_header(const struct qed_header *h, uint8_t *at)
 {
     store_le32(&at[0], h->magic);
     store_le32(&at[4], h->cluster_size);
@@ -42,7 +42,7 @@ static enum guest_err create_next(struct plan *plan, struct plan_sink *sink, boo
 
     plan_simple(sink, CELL_OP_TRUNCATE, p->blob, plan->file_size, 0, CELL_NOTE_FILE_SIZE);
     at = plan_write(sink, p->blob, 0, QED_HEADER_BYTES + p->backing.len, CELL_NOTE_HEADER);
-    put(at, &p->header);
+    qed_encode_header(&p->header, at);
     if (p->backing.len)
         memcpy(&at[QED_HEADER_BYTES], p->backing.data, p->backing.len);
     plan_simple(sink, CELL_OP_FILL, p->blob, p->header.l1_table_offset,

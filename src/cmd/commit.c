@@ -13,6 +13,7 @@
 #include "compat/progress.h"
 #include "compat/wording.h"
 #include "guest/abi/error.h"
+#include "guest/abi/error_plan.h"
 #include "src/cmd/cmd.h"
 #include "src/copy/copy.h"
 #include "src/copy/feed.h"
@@ -28,6 +29,7 @@
 
 #define REQUEST_BYTES (1u << 20)
 #define WORKERS_MAX   8u
+#define NODE_NAME     "#block100" /* as in bitmap.c */
 
 /* Room beyond the disk for tables: the most they can take, far beyond what they should. */
 #define TABLES_LIMIT(size) ((size) / 8 + ((uint64_t)1 << 30))
@@ -206,6 +208,19 @@ static gboolean tell_bitmaps(const struct commit *commit, struct image **image)
     return (ok && *image != NULL) || fail(error);
 }
 
+/* Stock's driver cannot open one anew for writing, and so nothing is committed to it. */
+static gboolean check_base(const struct commit *commit)
+{
+    const char *format = image_format(commit->base);
+
+    if (strcmp(format, "parallels") != 0) {
+        return TRUE;
+    }
+    report_error("Block format '%s' used by node '" NODE_NAME "' does not support reopening files",
+                 format);
+    return FALSE;
+}
+
 static gboolean write_base(const struct commit *commit)
 {
     GError *error = NULL;
@@ -213,7 +228,11 @@ static gboolean write_base(const struct commit *commit)
     gboolean ok;
 
     if (target == NULL) {
-        return fail(error);
+        if (wire_error_code(error) != GUEST_ERR_PLAN_RESIZE_FORMAT) {
+            return fail(error);
+        }
+        g_error_free(error);
+        return fail_job(ENOTSUP);
     }
     ok = check_start(commit, target);
     if (apply_explains()) {
@@ -249,7 +268,7 @@ static gboolean empty_top(struct image *top)
 
 static gboolean commit_image(struct commit *commit, const char *name)
 {
-    if (!find_base(commit, name) || !write_base(commit)) {
+    if (!find_base(commit, name) || !check_base(commit) || !write_base(commit)) {
         return FALSE;
     }
     progress_update(1, 1);

@@ -12,6 +12,7 @@
 
 #include "compat/driver.h"
 #include "compat/exit_status.h"
+#include "compat/profile.h"
 #include "compat/progress.h"
 #include "compat/wording.h"
 #include "guest/abi/error.h"
@@ -317,6 +318,12 @@ static gboolean check_options(const struct rebase *rebase)
     }
     if (opt->backing_fmt != NULL && driver_find(opt->backing_fmt) == NULL) {
         report_error("Invalid format name: '%s'", opt->backing_fmt);
+        return FALSE;
+    }
+    /* Since 10.0 stock asks the driver for its cluster size; this one has no answer. */
+    if (profile_get()->id >= PROFILE_10_0 &&
+        strcmp(image_format(rebase->overlay), "parallels") == 0) {
+        report_error("could not get block driver info");
         return FALSE;
     }
     return TRUE;

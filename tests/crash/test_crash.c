@@ -272,6 +272,13 @@ static void change_empty(struct bench *b, const struct crash_case *c, GArray *lo
 /* A name that fills a good part of a small header. */
 #define DOTS     "./././././././././././././././././././././"
 #define NEW_BASE DOTS DOTS DOTS DOTS DOTS DOTS DOTS "new"
+/* One that does not fit a sector together with a header. */
+#define LONG_BASE DOTS DOTS DOTS DOTS DOTS NEW_BASE
+
+static const char *new_base(const struct crash_case *c)
+{
+    return strstr(c->name, "-long") ? LONG_BASE : NEW_BASE;
+}
 
 /* The name says what is done: backing-drop..., or another backing file. */
 static void change_backing(struct bench *b, const struct crash_case *c, GArray *log)
@@ -280,8 +287,7 @@ static void change_backing(struct bench *b, const struct crash_case *c, GArray *
     struct guest_err_detail detail;
     struct plan *plan = NULL;
     request.has_backing = strstr(c->name, "-drop") == NULL;
-    request.name.data = (uint8_t *)NEW_BASE;
-    request.name.len = strlen(NEW_BASE);
+    request.name = bytes_of(new_base(c));
     request.format.data = (uint8_t *)"raw";
     request.format.len = 3;
     g_assert_cmpint(plan_backing(b->node, &request, &plan, &detail), ==, GUEST_OK);
@@ -313,7 +319,7 @@ static void change_rebase(struct bench *b, const struct crash_case *c, GArray *l
     struct image_writer_options options = {.keep_zeros = true};
     struct image_writer *w = NULL;
     struct guest_err_detail detail;
-    g_assert_cmpint(qcow2_writer_open(b->node, &options, &w, &detail), ==, GUEST_OK);
+    g_assert_cmpint(b->node->driver->writer_open(b->node, &options, &w, &detail), ==, GUEST_OK);
     for (uint64_t at = 0; at < c->size;) {
         struct cell_extent extent;
         uint32_t nr = 0;
@@ -489,12 +495,13 @@ static struct node *open_named(struct trial *t, const struct node *node)
 {
     const Abi__FileRef *ref = node->nr_refs ? node->refs[node->nr_refs - 1] : NULL;
     GByteArray *bytes = t->backing;
+    const char *new = new_base(t->c);
     if (!ref || ref->role != ABI__ROLE__ROLE_BACKING)
         return NULL;
-    if (ref->text.len == strlen(NEW_BASE))
+    if (ref->text.len == strlen(new))
         bytes = t->new_backing;
     if ((ref->text.len != 4 || memcmp(ref->text.data, "base", 4) != 0) &&
-        (bytes != t->new_backing || memcmp(ref->text.data, NEW_BASE, ref->text.len) != 0))
+        (bytes != t->new_backing || memcmp(ref->text.data, new, ref->text.len) != 0))
         fail_state(t, "names a backing file that never was");
     /* qcow stores none. */
     if (strcmp(ref->format, "raw") != 0 && strcmp(t->bench.format, "qcow") != 0)
@@ -1119,6 +1126,7 @@ static const struct format_case {
       change_repair, 0, 0}},
     {"qcow", {"write-qcow", NULL_OPTIONS, FILL_QCOW, 600 * K, 0, change_write, 0, 0}},
     {"qcow", {"write-qcow-backing", NULL_OPTIONS, FILL_QCOW, 200 * K, M, change_write, 0, 0}},
+    {"qcow", {"empty-qcow", NULL_OPTIONS, FILL_QCOW, 200 * K, M, change_empty, 0, 0}},
     {"vmdk", {"resize-vmdk", "adapter_type=ide", FILL_VMDK, 1500 * K, 0, change_resize, 2 * M, 0}},
     {"vmdk",
      {"resize-vmdk-tables", "adapter_type=ide", FILL_VMDK, 1500 * K, 0, change_resize, 70 * M, 0}},
@@ -1127,6 +1135,14 @@ static const struct format_case {
     {"qed", {"write-qed-backing", QED_SMALL, FILL_QED, M, M, change_write, 0, 0}},
     {"qed", {"write-qed-64k", "table_size=2", FILL_QED, M, 0, change_write, 0, 0}},
     {"qed", {"resize-qed", QED_SMALL, FILL_QED, 510 * K, 0, change_resize, 5 * M, 0}},
+    {"qed", {"backing-change-qed", QED_SMALL, FILL_QED, M, M, change_backing, 0, 0}},
+    {"qed", {"backing-change-long-qed", QED_SMALL, FILL_QED, M, M, change_backing, 0, 0}},
+    {"qed", {"backing-change-long-qed-64k", "table_size=2", FILL_QED, M, M, change_backing, 0, 0}},
+    {"qed", {"backing-add-long-qed", QED_SMALL, FILL_QED, M, 0, change_backing, 0, 0}},
+    {"qed", {"backing-drop-qed", QED_SMALL, FILL_QED, M, M, change_backing, 0, 0}},
+    {"qed", {"rebase-change-qed", QED_SMALL, FILL_QED, M, M, change_rebase, 0, 0}},
+    {"qed", {"rebase-change-long-qed", QED_SMALL, FILL_QED, M, M, change_rebase, 0, 0}},
+    {"qed", {"rebase-drop-qed", QED_SMALL, FILL_QED, M, M, change_rebase, 0, 0}},
     {"qed", {"repair-qed", QED_SMALL, FILL_QED HURT_QED, M, 0, change_repair, 0, 0}},
     {"qed", {"shrink-qed", QED_SMALL, FILL_QED, 5 * M, 0, change_resize, 150 * K, 0}},
     {"qed", {"shrink-qed-backing", QED_SMALL, FILL_QED, 5 * M, M, change_resize, 310 * K, 0}},
