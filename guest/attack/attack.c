@@ -47,6 +47,8 @@ enum attack {
     ATTACK_LEAVE = 25,
     ATTACK_SMASH_STACK = 26,
     ATTACK_READ_HIGH = 27,
+    ATTACK_READ_APIC = 28,
+    ATTACK_APIC_REGISTER = 29,
     ATTACK_MAP_COUNT = 30,
     ATTACK_MAP_BLOB = 31,
     ATTACK_MAP_OFFSET = 32,
@@ -282,6 +284,12 @@ static void carry_out(enum attack attack)
         break;
     case ATTACK_READ_HIGH:
         sink = *(volatile uint64_t *)0x7ffff0000000ull;
+        break;
+    case ATTACK_READ_APIC: /* where a processor has its local APIC */
+        sink = *(volatile uint32_t *)0xfee00020ull;
+        break;
+    case ATTACK_APIC_REGISTER: /* IA32_APIC_BASE */
+        __asm__ volatile("rdmsr" : : "c"(0x1b) : "rax", "rdx");
         break;
     case ATTACK_MAP_COUNT ... ATTACK_MAP_NO_PROGRESS:
         lie_about_map(attack);

@@ -11,6 +11,7 @@
 
 #include <immintrin.h>
 #include <string.h>
+#include <sys/platform/x86.h>
 
 #define BLOCK 256u
 
@@ -72,14 +73,14 @@ static const struct {
 
 static unsigned chosen = G_MAXUINT;
 
+/* What the dynamic linker found out: asking the processor again may be a trap into a hypervisor. */
 static gboolean has_unit(unsigned i)
 {
-    __builtin_cpu_init();
     switch (i) {
     case 0:
-        return __builtin_cpu_supports("avx512f") != 0;
+        return CPU_FEATURE_ACTIVE(AVX512F);
     case 1:
-        return __builtin_cpu_supports("avx2") != 0;
+        return CPU_FEATURE_ACTIVE(AVX2);
     default:
         return TRUE;
     }

@@ -45,6 +45,8 @@ attacks="
 25 01;$FAULT;it exited;leaves
 26 01;stack smashed;stack smashed;smashes its stack
 27 01;$FAULT;$FAULT;reads where the host's stack would be
+28 01;$FAULT;$FAULT;reads the page of a local APIC
+29 01;$FAULT;$FAULT;reads the register of a local APIC
 06 04;busy for 4 seconds without progress;busy for 4 seconds without progress;loops for ever while mapping
 30 04;$INVALID;$INVALID;claims four billion extents
 31 04;$INVALID;$INVALID;names a blob that is not there
