@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Crash points of parallels: the rows of test_crash.
+ */
+#include "tests/crash/case.h"
+
+#define FILL_PARALLELS                                                                             \
+    "qemu-io -f parallels -c 'write -q -P 1 0 100k' -c 'write -q -P 2 300k 50k' image;"
+
+/* Not closed; the second of two entries that name one cluster, and too much at the end. */
+#define HURT_PARALLELS                                                                             \
+    "printf 'Ynot' | dd of=image bs=1 seek=44 conv=notrunc status=none;"                           \
+    "printf '\\003' | dd of=image bs=1 seek=76 conv=notrunc status=none;"                          \
+    "truncate -s +9000 image;"
+
+static const struct crash_case rows[] = {
+    {"write-parallels", "cluster_size=16k", FILL_PARALLELS, 600 * K, 0, change_write, 0, 0},
+    {"resize-parallels", "cluster_size=4k", FILL_PARALLELS, 600 * K, 0, change_resize, 7 * M, 0},
+    {"shrink-parallels", "cluster_size=4k", FILL_PARALLELS, 600 * K, 0, change_resize, 110 * K, 0},
+    {"repair-parallels", "cluster_size=4k", FILL_PARALLELS HURT_PARALLELS, 600 * K, 0,
+     change_repair, 0, 0},
+};
+
+const struct crash_cases crash_cases_parallels = {"parallels", rows, G_N_ELEMENTS(rows)};
