@@ -167,10 +167,15 @@ static guint64 zero_granule(const struct copy *copy)
     return MAX(granule, copy->shape->unit_bytes);
 }
 
-/* A buffer that stays in the cache, but whole units of both sides: half a unit costs all of it. */
+/*
+ * A buffer that stays in the cache, but whole units of both sides: half a unit costs all of it.
+ * Where each job has to ask for its room there are fewer of them.
+ */
 static guint64 job_bytes(const struct target_shape *shape, const struct copy_options *options)
 {
-    guint64 bytes = MAX(COPY_JOB_BYTES, MIN(options->source_unit, COPY_JOB_MAX));
+    guint64 bytes = shape->asks_often
+                        ? COPY_JOB_MAX
+                        : MAX(COPY_JOB_BYTES, MIN(options->source_unit, COPY_JOB_MAX));
 
     return MAX(bytes / shape->unit_bytes, 1) * shape->unit_bytes;
 }

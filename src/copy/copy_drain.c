@@ -20,7 +20,32 @@ static guint64 stored_len(const struct cell_place *place)
     return place->kind == CELL_PLACE_COMPRESSED ? place->comp_len : place->length;
 }
 
-/* Writes places [first, ...) that lie one behind the other in the target; gives how many. */
+/*
+ * What will be flushed in the end is begun with while the copy goes on: the disk would be idle
+ * meanwhile, and then be waited for.
+ */
+static void note_written(struct copy *copy, struct endpoint *endpoint, guint64 offset,
+                         guint64 bytes)
+{
+    struct copy_written *written = &copy->written, due = {0};
+
+    pool_lock(copy->pool);
+    if (written->endpoint != endpoint) {
+        *written = (struct copy_written){.endpoint = endpoint, .from = offset};
+    }
+    written->from = MIN(written->from, offset);
+    written->to = MAX(written->to, offset + bytes);
+    written->bytes += bytes;
+    if (written->bytes >= COPY_WRITE_BACK) {
+        due = *written;
+        written->endpoint = NULL;
+    }
+    pool_unlock(copy->pool);
+    if (due.endpoint != NULL) {
+        endpoint_write_back(due.endpoint, due.from, due.to - due.from);
+    }
+}
+
 /*
  * Encrypts a run in its buffer. Where the disk ends inside a unit the rest of it is stored as well:
  * in a larger disk it would show.
@@ -38,12 +63,14 @@ static void encrypt_place(const struct copy *copy, const struct cell_place *plac
                           bytes->iov_base, bytes->iov_len);
 }
 
+/* Writes places [first, ...) that lie one behind the other in the target; gives how many. */
 static guint write_run(struct copy *copy, struct copy_slot *slot, guint first, gsize *packed_at,
                        int *out_err)
 {
     struct iovec iov[IOV_MAX_USED];
     const struct cell_place *head = &g_array_index(slot->places, struct cell_place, first);
     guint64 offset = head->offset, end = offset;
+    struct endpoint *endpoint;
     guint i = first;
 
     for (; i < slot->places->len && i - first < IOV_MAX_USED; i++) {
@@ -64,7 +91,11 @@ static guint write_run(struct copy *copy, struct copy_slot *slot, guint first, g
         }
         end += iov[i - first].iov_len;
     }
-    *out_err = endpoint_pwritev(target_blob(copy->target, head), offset, iov, (int)(i - first));
+    endpoint = target_blob(copy->target, head);
+    *out_err = endpoint_pwritev(endpoint, offset, iov, (int)(i - first));
+    if (*out_err == 0) {
+        note_written(copy, endpoint, offset, end - offset);
+    }
     return i - first;
 }
 

@@ -19,6 +19,8 @@
 #define COPY_SLOTS     3u /* of each worker: how far it may be ahead of what is written */
 #define COPY_SECTOR    512u
 
+#define COPY_WRITE_BACK (32u << 20) /* written before the kernel is told to begin with it */
+
 struct copy_worker;
 
 /* A job that was filled, until it is written. */
@@ -45,6 +47,13 @@ struct copy_worker {
     struct copy_slot slots[COPY_SLOTS];
 };
 
+/* What was written since the kernel was last told to begin with it. */
+struct copy_written {
+    struct endpoint *endpoint; /* NULL: nothing */
+    guint64 from, to;          /* all of it lies in between */
+    guint64 bytes;
+};
+
 struct copy {
     const struct copy_options *options;
     const struct target_shape *shape;
@@ -61,8 +70,9 @@ struct copy {
     /* Under the pool's lock. */
     gboolean failed;
     struct copy_fault fault;
-    guint64 unplaced_bytes;   /* of jobs that were pushed and have no room yet */
-    guint64 done_bytes;       /* as progress counts */
+    guint64 unplaced_bytes; /* of jobs that were pushed and have no room yet */
+    guint64 done_bytes;     /* as progress counts */
+    struct copy_written written;
     struct copy_slot **ready; /* [number % nr_ready]: filled, waiting to be written */
     guint nr_ready;
     guint64 next_write; /* number of the job that is written next */

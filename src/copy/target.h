@@ -30,6 +30,7 @@ struct target_shape {
     gboolean reads_zero;   /* what is left out reads as zeros */
     gboolean compresses;   /* takes compressed units */
     gboolean stays_sorted; /* data of offset x lies at offset x: kernel copies are possible */
+    gboolean asks_often;   /* room is asked for run by run, which takes a call each time */
     gboolean plain_zeros;  /* there are no zeros but those that are written */
     struct endpoint *data; /* what the bytes are written to */
     const struct sector_cipher *cipher; /* bytes are encrypted with it first; NULL: they are not */

@@ -603,6 +603,7 @@ static gboolean open_writer(struct writer *writer, const struct target_writer_op
         .reads_zero = reply->zero_by_default || options->reads_zero,
         .compresses = options->compressed,
         .stays_sorted = reply->linear,
+        .asks_often = !reply->lease && !reply->linear,
         .data = blob_endpoint(writer, reply->data_blob),
     };
     ok = shape->data != NULL && shape->unit_bytes >= 512 && shape->unit_bytes <= UNIT_MAX &&

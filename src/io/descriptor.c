@@ -255,6 +255,14 @@ int descriptor_flush(struct endpoint *endpoint)
     return 0;
 }
 
+/* With O_DIRECT there is nothing in the page cache but odd ends. */
+void descriptor_write_back(struct endpoint *endpoint, uint64_t offset, uint64_t len)
+{
+    if (!endpoint->cache.direct) {
+        sync_file_range(endpoint->fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
+    }
+}
+
 int descriptor_fallocate(struct endpoint *endpoint, int mode, uint64_t offset, uint64_t len)
 {
     while (fallocate(endpoint->fd, mode, (off_t)offset, (off_t)len) != 0) {

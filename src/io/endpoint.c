@@ -298,6 +298,14 @@ int endpoint_flush(struct endpoint *endpoint)
     return endpoint->ops->flush(endpoint);
 }
 
+void endpoint_write_back(struct endpoint *endpoint, uint64_t offset, uint64_t len)
+{
+    if (!endpoint->cache.no_flush && endpoint->writable && endpoint->ops->write_back != NULL &&
+        len > 0 && range_ok(offset, len)) {
+        endpoint->ops->write_back(endpoint, offset, len);
+    }
+}
+
 int endpoint_copy_range(struct endpoint *from, uint64_t from_offset, struct endpoint *to,
                         uint64_t to_offset, uint64_t len)
 {

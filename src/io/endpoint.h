@@ -123,6 +123,12 @@ int endpoint_discard(struct endpoint *endpoint, uint64_t offset, uint64_t len);
 int endpoint_allocate(struct endpoint *endpoint, uint64_t offset, uint64_t len);
 int endpoint_truncate(struct endpoint *endpoint, uint64_t size_bytes);
 int endpoint_flush(struct endpoint *endpoint); /* honours no_flush */
+
+/*
+ * Says that a range was written and will be flushed: the kernel may begin with it. It does not wait
+ * and does not fail; what goes wrong is told by endpoint_flush. Without flushes it does nothing.
+ */
+void endpoint_write_back(struct endpoint *endpoint, uint64_t offset, uint64_t len);
 int endpoint_copy_range(struct endpoint *from, uint64_t from_offset, struct endpoint *to,
                         uint64_t to_offset, uint64_t len);
 /*

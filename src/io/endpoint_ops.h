@@ -29,6 +29,7 @@ struct endpoint_ops {
     int (*allocate)(struct endpoint *endpoint, uint64_t offset, uint64_t len);
     int (*truncate)(struct endpoint *endpoint, uint64_t size_bytes);
     int (*flush)(struct endpoint *endpoint);
+    void (*write_back)(struct endpoint *endpoint, uint64_t offset, uint64_t len); /* may be NULL */
 
     /* The run at offset, which lies inside the file; *out_len may exceed what was asked. */
     int (*status)(struct endpoint *endpoint, uint64_t offset, uint64_t *out_len,
@@ -76,6 +77,7 @@ int descriptor_pread(struct endpoint *endpoint, uint64_t offset, void *buf, size
 int descriptor_pwritev(struct endpoint *endpoint, uint64_t offset, const struct iovec *iov,
                        int iovcnt, size_t len);
 int descriptor_flush(struct endpoint *endpoint);
+void descriptor_write_back(struct endpoint *endpoint, uint64_t offset, uint64_t len);
 int descriptor_fallocate(struct endpoint *endpoint, int mode, uint64_t offset, uint64_t len);
 uint32_t descriptor_direct_alignment(int fd);
 

@@ -171,6 +171,7 @@ const struct endpoint_ops file_ops = {
     .allocate = file_allocate,
     .truncate = file_truncate,
     .flush = descriptor_flush,
+    .write_back = descriptor_write_back,
     .status = file_status,
     .allocated = file_allocated,
 };

@@ -101,5 +101,6 @@ const struct endpoint_ops host_device_ops = {
     .discard = device_discard,
     .truncate = device_truncate,
     .flush = descriptor_flush,
+    .write_back = descriptor_write_back,
     .allocated = device_allocated,
 };

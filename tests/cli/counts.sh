@@ -7,7 +7,7 @@ requires strace python3
 [ -z "${INSTAR_TEST_SANITIZED:-}" ] || skip_all "a sanitized build counts otherwise"
 strace -o /dev/null true 2>/dev/null || skip_all "strace may not trace here"
 export INSTAR_SANDBOX=process # whose doorbells are system calls and seen by strace
-plan 14
+plan 20
 
 # 256 MiB, 96 MiB of it data in pieces of 1 MiB: every other MiB of the first 192.
 python3 -c '
@@ -80,3 +80,29 @@ at_most "$(calls pwrite64,pwritev,pwritev2 convert -O qcow2 a.raw o)" 140
 ok "raw to qcow2: writes"
 at_most "$(moved)" $((data * 102 / 100))
 ok "raw to qcow2: each byte is written once, and tables are small"
+
+# An overlay that gets all of the data back: other.qcow2 has it, empty.qcow2 does not.
+fresh_overlay() {
+    rm -f over.qcow2
+    "$QEMU_IMG" create -q -f qcow2 -b "$1" -F qcow2 over.qcow2
+}
+"$QEMU_IMG" create -q -f qcow2 empty.qcow2 256M
+rebase=(rebase -f qcow2 -b empty.qcow2 -F qcow2 over.qcow2)
+
+fresh_overlay a.qcow2
+at_most "$(cell 'calls' "${rebase[@]}")" $((data / (2 << 20) * 2 + 20))
+ok "rebase: calls of the cell"
+fresh_overlay a.qcow2
+at_most "$(calls pread64,preadv,preadv2 "${rebase[@]}")" 130
+ok "rebase: reads"
+at_most "$(moved)" $((data * 102 / 100))
+ok "rebase: each byte is read once, and nothing where the new backing file has zeros"
+fresh_overlay a.qcow2
+at_most "$(calls pwrite64,pwritev,pwritev2 "${rebase[@]}")" 120
+ok "rebase: writes"
+fresh_overlay a.qcow2
+at_most "$(calls fdatasync "${rebase[@]}")" 12
+ok "rebase: flushes"
+fresh_overlay a.qcow2
+[ "$(calls sync_file_range "${rebase[@]}")" -ge 2 ]
+ok "rebase: the disk begins while the copy goes on"
