@@ -45,7 +45,7 @@ static const struct wording_row rows[] = {
     {VMDK_ERR_FLAT_ZEROED, "Flat image can't enable zeroed grain"},
     {VMDK_ERR_TEXT_LONG, "The VMDK descriptor is too long"}, /* ours */
 
-    {VMDK_ERR_WRITE_STREAM, "instar does not write into a streamOptimized image that is complete"},
+    {VMDK_ERR_STREAM_ALLOCATED, "Could not write to allocated cluster for streamOptimized"},
     {VMDK_ERR_WRITE_KIND, "instar does not write into a VMDK image of this kind"},
     {VMDK_ERR_RESIZE_KIND, "instar resizes VMDK images of one sparse or flat extent only"},
     {VMDK_ERR_RESIZE_PREALLOC, "instar does not preallocate when it resizes a VMDK image"},

@@ -52,9 +52,9 @@ enum vmdk_err {
     VMDK_ERR_TEXT_LONG, /* the descriptor does not fit into its place */
 
     /* writing */
-    VMDK_ERR_WRITE_STREAM = GUEST_ERR_VMDK + 96, /* a stream that is complete */
-    VMDK_ERR_WRITE_KIND,                         /* no writing of such extents */
-    VMDK_ERR_RESIZE_KIND,                        /* nor another size */
+    VMDK_ERR_STREAM_ALLOCATED = GUEST_ERR_VMDK + 96, /* a grain of a stream is written once */
+    VMDK_ERR_WRITE_KIND,                             /* no writing of such extents */
+    VMDK_ERR_RESIZE_KIND,                            /* nor another size */
     VMDK_ERR_RESIZE_PREALLOC,
 
     /* reading */

@@ -164,8 +164,9 @@ static enum guest_err vmdk_open(struct node *node, const Abi__OpenRequest *reque
         err = open_descriptor(node, descriptor, detail);
     if (err)
         return err;
+    v->text_offset = embedded ? VMDK_DESCRIPTOR_OFFSET : 0;
     if (!v->late)
-        v->late = vmdk_read_ids(node, embedded ? VMDK_DESCRIPTOR_OFFSET : 0, &v->late_detail);
+        v->late = vmdk_read_ids(node, v->text_offset, &v->late_detail);
     return v->nr_linked == v->nr_extents ? settle(node, detail) : GUEST_OK;
 }
 

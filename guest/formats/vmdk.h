@@ -56,6 +56,7 @@ struct vmdk {
     unsigned nr_linked;
     char create_type[128];
     uint32_t cid, parent_cid;
+    uint64_t text_offset; /* bytes: where ids stand behind */
     struct vmdk_window gd, gt;
     enum guest_err late; /* found behind extents that had to be opened first; reported after them */
     struct guest_err_detail late_detail;
@@ -121,6 +122,24 @@ enum guest_err vmdk_parse_descriptor(struct node *node, struct span text,
 
 /* The parent's name and both ids; `offset` is where the descriptor starts, bytes. */
 enum guest_err vmdk_read_ids(struct node *node, uint64_t offset, struct guest_err_detail *detail);
+
+/* ---- vmdk_cid.c ---- */
+
+#define VMDK_CID_DIGITS 8u
+
+/* The digits of an id and where they stand, bytes; none: there is nothing to replace. */
+struct vmdk_cid {
+    uint64_t offset;
+    unsigned nr_digits;
+    uint8_t digits[VMDK_CID_DIGITS];
+};
+
+/* Finds the image's id in its descriptor. */
+enum guest_err vmdk_find_cid(struct node *node, struct vmdk_cid *out,
+                             struct guest_err_detail *detail);
+
+/* Replaces the digits by as many others. */
+void vmdk_renew_cid(struct vmdk_cid *cid, uint64_t random);
 
 /* ---- vmdk_sparse.c, vmdk_sesparse.c ---- */
 

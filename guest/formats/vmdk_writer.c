@@ -2,9 +2,9 @@
 /*
  * Writing into a VMDK: where runs go.
  *
- * One flat extent needs no asking: all is in its place. Otherwise runs are placed, cut where an
- * extent ends. Streams are written once, front to back; seSparse extents and those with tables that
- * are not there are not written to.
+ * One new flat extent needs no asking: all is in its place. Otherwise runs are placed, cut where
+ * an extent ends; the first of them lets the image get another content id. A grain of a stream is
+ * written once; so are seSparse extents never.
  */
 #include "guest/formats/vmdk_writer.h"
 
@@ -12,105 +12,11 @@
 #include "guest/lib/checked.h"
 
 #define TABLES_DIRTY_MAX 1024u /* 4 MiB of tables: time for a plan */
-#define TABLES_HELD_MAX  4096u
 #define ZEROS_ENOUGH     4096u
-#define TABLE_BYTES      (VMDK_MADE_GTES * 4u)
 
 static struct vmdk_writer *writer_of(struct image_writer *writer)
 {
     return (struct vmdk_writer *)writer;
-}
-
-/* ---- tables ---- */
-
-static enum guest_err directory_entry(const struct vmdk_extent *e, uint64_t directory,
-                                      uint64_t number, uint64_t *out,
-                                      struct guest_err_detail *detail)
-{
-    uint8_t bytes[4];
-    enum guest_err err =
-        source_read_padded(e->source, directory + number * 4, sizeof(bytes), bytes, detail);
-
-    *out = (uint64_t)load_le32(bytes) * VMDK_SECTOR_BYTES;
-    return err;
-}
-
-static enum guest_err load_table(const struct vmdk_extent *e, uint64_t number,
-                                 struct vmdk_table *table, struct guest_err_detail *detail)
-{
-    enum guest_err err = directory_entry(e, e->gd_offset, number, &table->at[0], detail);
-
-    if (!err && e->rgd_offset)
-        err = directory_entry(e, e->rgd_offset, number, &table->at[1], detail);
-    if (!err && !table->at[0])
-        err = vmdk_error(detail, VMDK_ERR_WRITE_KIND, 0);
-    if (!err)
-        err = source_read_padded(e->source, table->at[0], (uint64_t)e->gtes_per_gt * 4, table->file,
-                                 detail);
-    if (!err)
-        memcpy(table->placed, table->file, TABLE_BYTES);
-    return err;
-}
-
-static void free_table(struct vmdk_writer *w, struct vmdk_table **slot)
-{
-    free((*slot)->file);
-    free(*slot);
-    *slot = NULL;
-    w->nr_tables--;
-}
-
-enum guest_err vmdk_get_table(struct vmdk_writer *w, struct vmdk_target *t, uint64_t number,
-                              struct vmdk_table **out, struct guest_err_detail *detail)
-{
-    struct vmdk_table *table;
-    enum guest_err err = GUEST_OK;
-
-    if (number >= t->extent->gd_entries)
-        return err_plain(detail, GUEST_ERR_BAD_REQUEST);
-    *out = t->tables[number];
-    if (*out)
-        return GUEST_OK;
-    table = arena_array(1, sizeof(*table));
-    if (!table)
-        return err_plain(detail, GUEST_ERR_NO_MEMORY);
-    /* In a stream what has its room will have its data, or there is no stream. */
-    table->file = arena_array(w->stream ? 1 : 2, TABLE_BYTES);
-    table->placed = table->file ? table->file + (w->stream ? 0 : VMDK_MADE_GTES) : NULL;
-    t->tables[number] = table;
-    w->nr_tables++;
-    if (!table->file)
-        err = err_plain(detail, GUEST_ERR_NO_MEMORY);
-    if (!err && !w->stream)
-        err = load_table(t->extent, number, table, detail);
-    if (err)
-        free_table(w, &t->tables[number]);
-    else
-        *out = table;
-    return err;
-}
-
-/* After a plan: tables that the file has as they are need not be held. */
-static void drop_tables(struct vmdk_writer *w)
-{
-    for (unsigned i = 0; i < w->nr_targets && !w->stream; i++) {
-        struct vmdk_target *t = &w->targets[i];
-
-        if (!t->tables)
-            continue;
-        source_forget(t->extent->source); /* the file has changed */
-        for (uint64_t k = 0; k < t->extent->gd_entries && w->nr_tables > TABLES_HELD_MAX; k++)
-            if (t->tables[k] && !t->tables[k]->dirty &&
-                memcmp(t->tables[k]->file, t->tables[k]->placed, TABLE_BYTES) == 0)
-                free_table(w, &t->tables[k]);
-    }
-}
-
-static void set_entry(struct vmdk_writer *w, struct vmdk_table *table, uint64_t i, uint32_t entry)
-{
-    w->nr_dirty += !table->dirty;
-    table->dirty = true;
-    table->file[i] = entry;
 }
 
 /* ---- room ---- */
@@ -118,42 +24,6 @@ static void set_entry(struct vmdk_writer *w, struct vmdk_table *table, uint64_t 
 static bool is_data(const struct vmdk_extent *e, uint32_t entry)
 {
     return entry != 0 && !(e->zero_grain && entry == VMDK_GTE_ZEROED);
-}
-
-static enum guest_err take_room(struct vmdk_target *t, uint64_t sectors, uint32_t *out,
-                                struct guest_err_detail *detail)
-{
-    if (t->end + sectors > UINT32_MAX)
-        return err_plain(detail, GUEST_ERR_FILE_TOO_LARGE);
-    *out = (uint32_t)t->end;
-    t->end += sectors;
-    return GUEST_OK;
-}
-
-enum guest_err vmdk_emit_table(struct vmdk_writer *w, uint32_t number,
-                               struct guest_err_detail *detail)
-{
-    struct vmdk_target *t = &w->targets[0];
-    uint32_t sector;
-    enum guest_err err;
-
-    if (w->nr_emissions == w->room_emissions) {
-        uint32_t room = w->room_emissions ? 2 * w->room_emissions : 64;
-        struct vmdk_emission *more = realloc(w->emissions, room * sizeof(*more));
-
-        if (!more)
-            return err_plain(detail, GUEST_ERR_NO_MEMORY);
-        w->emissions = more;
-        w->room_emissions = room;
-    }
-    err = take_room(t, 1 + VMDK_MADE_GT_SECTORS, &sector, detail);
-    if (err)
-        return err;
-    w->emissions[w->nr_emissions++] = (struct vmdk_emission){.table = number, .sector = sector};
-    t->tables[number]->at[0] = (uint64_t)(sector + 1) * VMDK_SECTOR_BYTES;
-    w->nr_dirty -= t->tables[number]->dirty;
-    t->tables[number]->dirty = false;
-    return GUEST_OK;
 }
 
 /* A stream's grain, behind the table of the 32 MiB before it if it is the first of the next. */
@@ -170,13 +40,32 @@ static enum guest_err place_stream(struct vmdk_writer *w, uint32_t number, struc
         w->targets[0].tables[w->last_table]->dirty)
         err = vmdk_emit_table(w, w->last_table, detail);
     if (!err)
-        err = take_room(&w->targets[0], div_round_up_u64(out->comp_len, VMDK_SECTOR_BYTES), &sector,
-                        detail);
+        err = vmdk_take_room(&w->targets[0], div_round_up_u64(out->comp_len, VMDK_SECTOR_BYTES),
+                             &sector, detail);
     if (err)
         return err;
     w->last_table = number;
-    set_entry(w, table, i, sector);
+    vmdk_set_entry(w, table, i, sector);
     out->offset = (uint64_t)sector * VMDK_SECTOR_BYTES;
+    return GUEST_OK;
+}
+
+/*
+ * Why a run cannot go into its grain. What a child would be completed with must be what it was; and
+ * what a stream has got stays as it is.
+ */
+static enum guest_err check_grain(const struct vmdk_writer *w, const struct vmdk_extent *e,
+                                  const struct cell_place *run, uint32_t entry,
+                                  struct guest_err_detail *detail)
+{
+    bool zeros = run->kind == CELL_PLACE_ZERO;
+
+    if (w->append && is_data(e, entry))
+        return vmdk_error(detail, VMDK_ERR_STREAM_ALLOCATED, 0);
+    if (w->append && !zeros && run->kind != CELL_PLACE_COMPRESSED)
+        return err_plain(detail, GUEST_ERR_BAD_REQUEST);
+    if (w->node->rejects_backing && !is_data(e, entry) && !(zeros && e->zero_grain))
+        return err_plain(detail, GUEST_ERR_INVALID);
     return GUEST_OK;
 }
 
@@ -186,20 +75,25 @@ static enum guest_err place_in_grain(struct vmdk_writer *w, struct vmdk_target *
 {
     const struct vmdk_extent *e = t->extent;
     uint64_t cluster = vmdk_cluster_bytes(e), grain = into / cluster;
-    uint64_t i = grain % e->gtes_per_gt;
+    uint64_t i = grain % e->gtes_per_gt, room = e->cluster_sectors;
     struct vmdk_table *table;
     enum guest_err err;
 
     out->offset = 0;
-    if (out->kind == CELL_PLACE_ZERO)
+    if (out->kind == CELL_PLACE_ZERO && w->fresh)
         return GUEST_OK;
     err = vmdk_get_table(w, t, grain / e->gtes_per_gt, &table, detail);
     if (err)
         return err;
     if (w->stream)
         return place_stream(w, (uint32_t)(grain / e->gtes_per_gt), out, table, i, detail);
+    err = check_grain(w, e, out, table->placed[i], detail);
+    if (err || out->kind == CELL_PLACE_ZERO)
+        return err;
+    if (w->append)
+        room = div_round_up_u64(out->comp_len, VMDK_SECTOR_BYTES);
     if (!is_data(e, table->placed[i]))
-        err = take_room(t, e->cluster_sectors, &table->placed[i], detail);
+        err = vmdk_take_room(t, room, &table->placed[i], detail);
     out->offset = (uint64_t)table->placed[i] * VMDK_SECTOR_BYTES + into % cluster;
     return err;
 }
@@ -250,7 +144,8 @@ static enum guest_err writer_place(struct image_writer *writer, const struct cel
     struct vmdk_writer *w = writer_of(writer);
     uint32_t used = 0;
 
-    drop_tables(w);
+    w->touched |= nr != 0;
+    vmdk_drop_tables(w);
     for (uint32_t i = 0; i < nr; i++) {
         struct cell_place part = in[i];
         uint64_t end = in[i].start + in[i].length;
@@ -309,19 +204,19 @@ static enum guest_err zero_grain(struct vmdk_writer *w, struct vmdk_target *t, u
         return err;
     if (!table->placed[i] && !w->has_parent)
         return GUEST_OK;
-    if (e->zero_grain || w->stream) {
+    if (e->zero_grain || w->stream || w->append) {
         table->placed[i] = VMDK_GTE_ZEROED;
         w->zero_entries = true;
-        set_entry(w, table, i, VMDK_GTE_ZEROED);
+        vmdk_set_entry(w, table, i, VMDK_GTE_ZEROED);
         return GUEST_OK;
     }
     if (!is_data(e, table->placed[i])) {
-        err = take_room(t, e->cluster_sectors, &table->placed[i], detail);
+        err = vmdk_take_room(t, e->cluster_sectors, &table->placed[i], detail);
         length = cluster;
     }
     if (err)
         return err;
-    set_entry(w, table, i, table->placed[i]);
+    vmdk_set_entry(w, table, i, table->placed[i]);
     return note_zeros(w, e->source->blob, (uint64_t)table->placed[i] * VMDK_SECTOR_BYTES, length,
                       detail);
 }
@@ -350,8 +245,8 @@ static enum guest_err commit_part(struct vmdk_writer *w, struct cell_place *part
         return GUEST_OK; /* its table has known it since it was placed */
     err = vmdk_get_table(w, t, into / cluster / t->extent->gtes_per_gt, &table, detail);
     if (!err)
-        set_entry(w, table, into / cluster % t->extent->gtes_per_gt,
-                  table->placed[into / cluster % t->extent->gtes_per_gt]);
+        vmdk_set_entry(w, table, into / cluster % t->extent->gtes_per_gt,
+                       table->placed[into / cluster % t->extent->gtes_per_gt]);
     return err;
 }
 
@@ -360,7 +255,7 @@ static enum guest_err writer_commit(struct image_writer *writer, const struct ce
 {
     struct vmdk_writer *w = writer_of(writer);
 
-    drop_tables(w);
+    vmdk_drop_tables(w);
     for (uint32_t i = 0; i < nr; i++) {
         struct cell_place part = runs[i];
         uint64_t end = runs[i].start + runs[i].length;
@@ -384,8 +279,8 @@ static bool writer_wants_plan(const struct image_writer *writer)
 {
     const struct vmdk_writer *w = (const struct vmdk_writer *)writer;
 
-    return w->nr_emissions || w->nr_zeros >= ZEROS_ENOUGH ||
-           (!w->stream && w->nr_dirty >= TABLES_DIRTY_MAX);
+    return (!w->fresh && w->touched && !w->renewed) || w->nr_emissions ||
+           w->nr_zeros >= ZEROS_ENOUGH || (!w->stream && w->nr_dirty >= TABLES_DIRTY_MAX);
 }
 
 static struct plan *start_plan(struct vmdk_writer *w, bool finishing)
@@ -417,7 +312,7 @@ static void writer_free(struct image_writer *writer)
 
         for (uint64_t k = 0; t->tables && k < t->extent->gd_entries; k++)
             if (t->tables[k])
-                free_table(w, &t->tables[k]);
+                vmdk_free_table(w, &t->tables[k]);
         free(t->tables);
     }
     free(w->targets);
@@ -443,25 +338,6 @@ static const struct image_writer_verbs verbs = {
 };
 static const struct plan_verbs plans = {.next = vmdk_writer_next, .free = plan_free};
 
-/* A stream can be begun as long as it has no grain. */
-static enum guest_err check_stream(const struct vmdk_writer *w, struct vmdk_extent *e,
-                                   struct guest_err_detail *detail)
-{
-    for (uint64_t i = 0; i < e->gd_entries; i++) {
-        uint64_t entry;
-        enum guest_err err = directory_entry(e, e->gd_offset, i, &entry, detail);
-
-        if (err)
-            return err;
-        if (entry)
-            return vmdk_error(detail, VMDK_ERR_WRITE_STREAM, 0);
-    }
-    return w->nr_targets == 1 && e->source == w->targets[0].extent->source && e->markers &&
-                   e->cluster_sectors == VMDK_MADE_GRAIN_SECTORS && e->gtes_per_gt == VMDK_MADE_GTES
-               ? GUEST_OK
-               : vmdk_error(detail, VMDK_ERR_WRITE_KIND, 0);
-}
-
 static enum guest_err open_target(struct vmdk_writer *w, struct vmdk_extent *e,
                                   struct vmdk_target *t, struct guest_err_detail *detail)
 {
@@ -476,9 +352,12 @@ static enum guest_err open_target(struct vmdk_writer *w, struct vmdk_extent *e,
     if (!t->tables)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     if (e->compressed) {
-        w->stream = true;
+        w->stream = w->fresh;
+        w->append = !w->fresh;
         t->end = VMDK_MADE_GRAIN_SECTORS;
-        return check_stream(w, e, detail);
+        if (w->nr_targets != 1 || !e->markers || e->source != w->node->source)
+            return vmdk_error(detail, VMDK_ERR_WRITE_KIND, 0);
+        return w->append ? vmdk_stream_open(w, e, detail) : GUEST_OK;
     }
     if (!align_up_u64(e->source->size_bytes, vmdk_cluster_bytes(e), &t->end))
         return err_plain(detail, GUEST_ERR_FILE_TOO_LARGE);
@@ -499,7 +378,7 @@ static void fill_shape(struct vmdk_writer *w, bool fresh)
     shape->zero_unit = shape->unit;
     shape->data_blob = first->source->blob;
     shape->zero_by_default = fresh && !w->has_parent;
-    shape->linear = w->nr_targets == 1 && first->flat;
+    shape->linear = fresh && w->nr_targets == 1 && first->flat;
     shape->linear_offset = first->flat_offset;
 }
 
@@ -523,6 +402,7 @@ enum guest_err vmdk_writer_open(struct node *node, const struct image_writer_opt
     w->base.verbs = &verbs;
     w->base.plan.verbs = &plans;
     w->vmdk = v;
+    w->node = node;
     w->fresh = options->fresh;
     w->has_parent = names_parent(node);
     w->last_table = UINT32_MAX;
@@ -536,8 +416,12 @@ enum guest_err vmdk_writer_open(struct node *node, const struct image_writer_opt
         fill_shape(w, options->fresh);
     for (unsigned i = 0; i < v->nr_extents && !err; i++)
         err = open_target(w, &v->extents[i], &w->targets[i], detail);
-    if (!err && w->stream != options->compressed)
+    if (!err && (w->stream || w->append) != options->compressed)
         err = vmdk_error(detail, VMDK_ERR_WRITE_KIND, 0);
+    if (!err && !w->fresh) {
+        err = vmdk_find_cid(node, &w->cid, detail);
+        vmdk_renew_cid(&w->cid, options->random);
+    }
     if (err) {
         for (unsigned i = 0; w->targets && i < w->nr_targets; i++)
             w->targets[i].extent = &v->extents[i];

@@ -17,6 +17,7 @@ struct image_writer_options {
     bool compressed;   /* only compressed units will come */
     bool keep_zeros;   /* zeros are recorded even where nothing else would show */
     bool bitmaps_told; /* dirty bitmaps have the bits of what will be written */
+    uint64_t random;   /* for ids that change with the content */
 };
 
 /* See WriterOpenReply in guest/abi/writer.proto. */

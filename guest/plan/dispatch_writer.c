@@ -33,7 +33,8 @@ static enum guest_err run_open(struct session *session, const ProtobufCMessage *
     struct image_writer_options options = {.fresh = q->fresh,
                                            .compressed = q->compressed,
                                            .keep_zeros = q->keep_zeros,
-                                           .bitmaps_told = q->bitmaps_told};
+                                           .bitmaps_told = q->bitmaps_told,
+                                           .random = q->random};
     struct image_writer *writer;
     struct node *node = session_node(session, q->node);
     if (!node)

@@ -19,6 +19,7 @@
 #include "src/copy/feed.h"
 #include "src/copy/layers_feed.h"
 #include "src/copy/probe_start.h"
+#include "src/copy/target_codec.h"
 #include "src/copy/target_image.h"
 #include "src/graph/chain.h"
 #include "src/plan/apply.h"
@@ -136,6 +137,7 @@ static gboolean run_copy(const struct commit *commit, struct copy_feed *pieces,
         .trust_source = TRUE,
         .rate_bytes = commit->opt->have_rate_limit ? commit->opt->rate_limit_bytes : 0,
         .chunk_bytes = REQUEST_BYTES,
+        .codec = CELL_CODEC_VMDK_GRAIN, /* what a target takes that compresses unasked */
     };
     struct copy_fault fault = {0};
     GError *error = NULL;
@@ -165,8 +167,13 @@ static gboolean copy(const struct commit *commit, struct image *image)
     struct copy_feed pieces = {.next = layers_feed_next, .rest = layers_feed_rest, .user = feed};
     struct target_image_options options = {.keep_zeros = TRUE, .bitmaps_told = TRUE};
     GError *error = NULL;
-    struct target *target = target_new_image(image, &options, &error);
-    gboolean ok = target != NULL && run_copy(commit, &pieces, feed, target);
+    struct target *target = NULL;
+    gboolean ok = target_is_stream(image, &options.compressed, &error);
+
+    if (ok) {
+        target = target_new_image(image, &options, &error);
+        ok = target != NULL && run_copy(commit, &pieces, feed, target);
+    }
 
     if (target == NULL) {
         fail(error);

@@ -7,14 +7,12 @@
 #include <string.h>
 
 #include "compat/driver.h"
-#include "compat/result.h"
 #include "compat/wording.h"
-#include "guest/abi/info.pb-c.h"
 #include "src/cmd/convert.h"
+#include "src/copy/target_codec.h"
 #include "src/copy/target_image.h"
 #include "src/plan/apply.h"
 #include "src/plan/create_image.h"
-#include "src/wire/decode.h"
 
 void convert_target_clear(struct convert_target *target)
 {
@@ -73,36 +71,6 @@ static gboolean create_target(struct create_opts *opts, const char *name, uint64
     return FALSE;
 }
 
-/* Which compression the image was made for. */
-static gboolean find_codec(struct convert_target *out, GError **error)
-{
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-    ProtobufCMessage *message;
-    struct image_info *info;
-    gboolean ok;
-
-    request.node = image_node(out->image);
-    if (!cell_call(image_cell(out->image), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &message, error)) {
-        return FALSE;
-    }
-    info = image_info_new();
-    ok = wire_decode_info((const Abi__InfoReply *)message, info, error);
-    protobuf_c_message_free_unpacked(message, NULL);
-    out->codec = CELL_CODEC_DEFLATE;
-    if (ok && info->specific.vmdk != NULL) {
-        gboolean stream = strcmp(info->specific.vmdk->create_type, "streamOptimized") == 0;
-
-        out->codec = stream ? CELL_CODEC_VMDK_GRAIN : CELL_CODEC_NONE;
-    }
-    if (ok && info->specific.qcow2 != NULL &&
-        strcmp(info->specific.qcow2->compression_type, "zstd") == 0) {
-        out->codec = CELL_CODEC_ZSTD;
-    }
-    image_info_free(info);
-    return ok;
-}
-
 static gboolean is_vmdk(const struct image *image)
 {
     return strcmp(image_format(image), "vmdk") == 0;
@@ -114,7 +82,7 @@ static gboolean open_target(const struct options *opt, struct convert_target *ou
 
     /* Streams take nothing else; into other VMDK images stock writes as if nothing were said. */
     if (image_cell(out->image) != NULL && (opt->compress || is_vmdk(out->image))) {
-        if (!find_codec(out, error)) {
+        if (!target_find_codec(out->image, &out->codec, error)) {
             return FALSE;
         }
         if (is_vmdk(out->image) && opt->compress && image_cluster_size(out->image) == 0) {

@@ -17,10 +17,10 @@
 #include "compat/wording.h"
 #include "guest/abi/error.h"
 #include "guest/abi/error_plan.h"
-#include "guest/abi/info.pb-c.h"
 #include "src/cmd/cmd.h"
 #include "src/copy/copy.h"
 #include "src/copy/rebase_feed.h"
+#include "src/copy/target_codec.h"
 #include "src/copy/target_image.h"
 #include "src/graph/paths.h"
 #include "src/plan/apply.h"
@@ -140,31 +140,6 @@ static void report_fault(const struct copy_fault *fault)
     }
 }
 
-/* Which compression the overlay was made for. */
-static gboolean find_codec(struct image *overlay, enum cell_codec *out, GError **error)
-{
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-    ProtobufCMessage *message;
-    struct image_info *info;
-    gboolean ok;
-
-    request.node = image_node(overlay);
-    if (!cell_call(image_cell(overlay), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &message, error)) {
-        return FALSE;
-    }
-    info = image_info_new();
-    ok = wire_decode_info((const Abi__InfoReply *)message, info, error);
-    protobuf_c_message_free_unpacked(message, NULL);
-    *out = CELL_CODEC_DEFLATE;
-    if (ok && info->specific.qcow2 != NULL &&
-        strcmp(info->specific.qcow2->compression_type, "zstd") == 0) {
-        *out = CELL_CODEC_ZSTD;
-    }
-    image_info_free(info);
-    return ok;
-}
-
 static gboolean fill_options(const struct rebase *rebase, const struct target *target,
                              struct copy_options *out, GError **error)
 {
@@ -182,7 +157,7 @@ static gboolean fill_options(const struct rebase *rebase, const struct target *t
             out->source_unit = MAX(out->source_unit, image_cluster_size(layer));
         }
     }
-    return (!rebase->opt->compress || find_codec(rebase->overlay, &out->codec, error)) &&
+    return (!rebase->opt->compress || target_find_codec(rebase->overlay, &out->codec, error)) &&
            cell_config_from_environment(&out->cell, error);
 }
 

@@ -9,23 +9,33 @@
 #include <string.h>
 
 #include "compat/wording.h"
+#include "src/copy/bench_stream.h"
 #include "src/copy/copy.h"
 #include "src/copy/lookup.h"
 #include "src/copy/reader.h"
+#include "src/copy/target_codec.h"
 #include "src/copy/target_image.h"
 
 #define READERS_MAX  8u
 #define READER_BYTES (2u << 20)
 
-/* What is known of a cluster: its offset, a multiple of 512, or one of these. */
+/* What is known of a cluster: where it is, or one of these. */
 #define CLUSTER_BUSY   1u
 #define CLUSTER_FAILED 2u
 
+/* Where it is: the sector behind its offset, then its blob. */
+#define SECTOR    512u
+#define BLOB_BITS 12u
+#define BLOB_MASK ((1u << BLOB_BITS) - 1)
+
+_Static_assert(CELL_BLOBS_MAX <= BLOB_MASK + 1, "a blob fits");
+
 struct bench_disk {
     struct image *image;
-    struct endpoint *plain; /* raw: the file, else NULL */
-    struct lookup *lookup;  /* else */
-    struct target *target;  /* planned writes; NULL: none */
+    struct endpoint *plain;      /* raw: the file, else NULL */
+    struct lookup *lookup;       /* else */
+    struct target *target;       /* planned writes; NULL: none */
+    struct bench_stream *stream; /* writes of compressed grains; NULL: none */
     struct pool *pool;
 
     /* Under the pool's lock. */
@@ -38,6 +48,20 @@ struct bench_disk {
     gboolean reader_busy[READERS_MAX];
     guint nr_readers;
 };
+
+static gboolean open_target(struct bench_disk *disk, GError **error)
+{
+    struct target_image_options options = {.fresh = FALSE};
+
+    if (!target_is_stream(disk->image, &options.compressed, error)) {
+        return FALSE;
+    }
+    disk->target = target_new_image(disk->image, &options, error);
+    if (disk->target != NULL && options.compressed) {
+        disk->stream = bench_stream_new(disk->target);
+    }
+    return disk->target != NULL;
+}
 
 struct bench_disk *bench_disk_new(struct image *image, gboolean write,
                                   const struct cell_config *cell, GError **error)
@@ -55,26 +79,15 @@ struct bench_disk *bench_disk_new(struct image *image, gboolean write,
         bench_disk_free(disk);
         return NULL;
     }
-    if (write && image_extent(image, 1) != NULL) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "Writing to an image in several files ('bench -w') is not built yet "
-                            "in instar");
-        bench_disk_free(disk);
-        return NULL;
-    }
     if (image_cell(image) == NULL) {
         disk->plain = image_endpoint(image);
         return disk;
     }
     disk->lookup = lookup_new(image);
     disk->clusters = g_hash_table_new(NULL, NULL);
-    if (write) {
-        disk->target =
-            target_new_image(image, &(struct target_image_options){.fresh = FALSE}, error);
-        if (disk->target == NULL) {
-            bench_disk_free(disk);
-            return NULL;
-        }
+    if (write && !open_target(disk, error)) {
+        bench_disk_free(disk);
+        return NULL;
     }
     return disk;
 }
@@ -87,6 +100,7 @@ void bench_disk_free(struct bench_disk *disk)
     for (guint i = 0; i < disk->nr_readers; i++) {
         reader_free(disk->readers[i]);
     }
+    bench_stream_free(disk->stream);
     target_free(disk->target);
     lookup_free(disk->lookup);
     g_clear_pointer(&disk->clusters, g_hash_table_unref);
@@ -263,11 +277,11 @@ struct claim {
  * Lock held. Waits until the cluster at `at` has its place, or claims it and those that follow it
  * up to `end` as far as nobody has placed them.
  *
- * returns: 0 with *out_offset, where `at` is and its cluster's rest follows; or with a claim, and
- *          *out_offset CLUSTER_BUSY; or an errno
+ * returns: 0 with *out_place, where `at` is and its cluster's rest follows; or with a claim that is
+ *          not empty; or an errno
  */
-static int find_cluster(struct bench_disk *disk, guint64 at, guint64 end, guint64 *out_offset,
-                        struct claim *claim)
+static int find_cluster(struct bench_disk *disk, guint64 at, guint64 end,
+                        struct cell_place *out_place, struct claim *claim)
 {
     guint64 unit = unit_of(disk), cluster = at / unit;
     gboolean is_known;
@@ -277,10 +291,11 @@ static int find_cluster(struct bench_disk *disk, guint64 at, guint64 end, guint6
         pool_wait_answer(disk->pool);
     }
     if (is_known) {
-        *out_offset = value + at % unit;
+        *out_place = (struct cell_place){.offset = (((guint64)value >> BLOB_BITS) - 1) * SECTOR,
+                                         .blob = value & BLOB_MASK};
+        out_place->offset += at % unit;
         return value == CLUSTER_FAILED ? ECANCELED : 0;
     }
-    *out_offset = CLUSTER_BUSY;
     claim->start = cluster * unit;
     while (!is_known && cluster * unit < end) {
         set_known(disk, cluster++, CLUSTER_BUSY);
@@ -288,6 +303,12 @@ static int find_cluster(struct bench_disk *disk, guint64 at, guint64 end, guint6
     }
     claim->end = MIN(cluster * unit, bench_disk_size(disk));
     return 0;
+}
+
+/* What is known of the cluster that lies `done` bytes into a place. */
+static gsize known_place(const struct cell_place *place, guint64 done)
+{
+    return ((place->offset + done) / SECTOR + 1) << BLOB_BITS | place->blob;
 }
 
 /* The claim is over: its clusters are where the places say, or nowhere. */
@@ -303,7 +324,7 @@ static void settle(struct bench_disk *disk, const struct claim *claim, const GAr
         const struct cell_place *place = &g_array_index(places, struct cell_place, i);
 
         for (guint64 done = 0; done < place->length; done += unit) {
-            set_known(disk, (place->start + done) / unit, place->offset + done);
+            set_known(disk, (place->start + done) / unit, known_place(place, done));
         }
     }
     pool_unlock(disk->pool);
@@ -330,7 +351,7 @@ static int has_moved(struct bench_disk *disk, const struct cell_place *place, gu
     const struct piece *piece = err == 0 ? &g_array_index(pieces, struct piece, 0) : NULL;
 
     *out_moved = piece == NULL || pieces->len != 1 || piece->kind != PIECE_DATA ||
-                 piece->endpoint != target_shape(disk->target)->data ||
+                 piece->endpoint != target_blob(disk->target, place) ||
                  piece->offset != place->offset + (start - place->start);
     return err;
 }
@@ -349,7 +370,7 @@ static int copy_rest(struct bench_disk *disk, const struct cell_place *place, gu
     if (err != 0) {
         return err;
     }
-    return endpoint_pwrite(target_shape(disk->target)->data, place->offset + (start - place->start),
+    return endpoint_pwrite(target_blob(disk->target, place), place->offset + (start - place->start),
                            buf, end - start);
 }
 
@@ -385,7 +406,7 @@ static int write_places(struct bench_disk *disk, const GArray *places, guint64 o
         guint64 from = MAX(offset, place->start), to = MIN(end, place->start + place->length);
 
         if (from < to) {
-            err = endpoint_pwrite(target_shape(disk->target)->data,
+            err = endpoint_pwrite(target_blob(disk->target, place),
                                   place->offset + (from - place->start), buf, to - from);
         }
     }
@@ -429,20 +450,20 @@ static int write_planned(struct bench_disk *disk, guint64 offset, const void *bu
 
     for (guint64 at = offset, stop; at < end; at = stop) {
         struct claim claim = {0, 0};
-        guint64 place;
+        struct cell_place place = {0};
         int err;
 
         pool_lock(disk->pool);
         err = find_cluster(disk, at, end, &place, &claim);
         pool_unlock(disk->pool);
-        if (err == 0 && place == CLUSTER_BUSY) {
+        if (err == 0 && claim.end != 0) {
             stop = MIN(end, claim.end);
             err = write_claimed(disk, &claim, at, stop, buf);
         } else {
             stop = MIN(end, (at / unit + 1) * unit);
-            err = err != 0
-                      ? err
-                      : endpoint_pwrite(target_shape(disk->target)->data, place, buf, stop - at);
+            err = err != 0 ? err
+                           : endpoint_pwrite(target_blob(disk->target, &place), place.offset, buf,
+                                             stop - at);
         }
         if (err != 0) {
             return err;
@@ -456,30 +477,40 @@ int bench_disk_write(struct bench_disk *disk, guint64 offset, const void *buf, g
     if (!is_inside(disk, offset, len)) {
         return EIO;
     }
+    if (disk->stream != NULL) {
+        struct target_fault fault;
+
+        return bench_stream_write(disk->stream, offset, buf, len, &fault) ? 0 : take_fault(&fault);
+    }
     return disk->plain != NULL ? endpoint_pwrite(disk->plain, offset, buf, len)
                                : write_planned(disk, offset, buf, len);
 }
 
 /* ---- requests for the kernel ---- */
 
-/* Where a write goes whose clusters all have their place, side by side. */
-static gboolean locate_write(struct bench_disk *disk, guint64 offset, gsize len, guint64 *at)
+/* Where a write goes whose clusters all have their place, side by side in one file. */
+static gboolean locate_write(struct bench_disk *disk, guint64 offset, gsize len,
+                             struct endpoint **endpoint, guint64 *at)
 {
-    guint64 unit = unit_of(disk), end = offset + len;
+    guint64 unit = unit_of(disk), end = offset + len, first = offset / unit * unit;
+    struct cell_place place = {0};
+    gsize value;
     gboolean ok = TRUE, is_known;
 
     pool_lock(disk->pool);
-    for (guint64 start = offset / unit * unit; ok && start < end; start += unit) {
-        guint64 value = known(disk, start / unit, &is_known);
-
+    for (guint64 start = first; ok && start < end; start += unit) {
+        value = known(disk, start / unit, &is_known);
         ok = is_known && value > CLUSTER_FAILED;
-        if (start <= offset) {
-            *at = value + (offset - start);
+        if (ok && start == first) {
+            place.offset = ((guint64)value >> BLOB_BITS) * SECTOR - SECTOR;
+            place.blob = value & BLOB_MASK;
         }
-        ok = ok && value + offset == *at + start;
+        ok = ok && value == known_place(&place, start - first);
     }
     pool_unlock(disk->pool);
-    return ok;
+    *endpoint = ok ? target_blob(disk->target, &place) : NULL;
+    *at = place.offset + (offset - first);
+    return *endpoint != NULL;
 }
 
 static gboolean locate_read(struct bench_disk *disk, guint64 offset, gsize len,
@@ -507,8 +538,7 @@ gboolean bench_disk_locate(struct bench_disk *disk, guint64 offset, gsize len, g
         *endpoint = disk->plain;
         *at = offset;
     } else if (write) {
-        *endpoint = target_shape(disk->target)->data;
-        if (!locate_write(disk, offset, len, at)) {
+        if (disk->stream != NULL || !locate_write(disk, offset, len, endpoint, at)) {
             return FALSE;
         }
     } else if (!locate_read(disk, offset, len, endpoint, at)) {
@@ -526,8 +556,20 @@ gboolean bench_disk_locate(struct bench_disk *disk, guint64 offset, gsize len, g
 
 int bench_disk_flush(struct bench_disk *disk)
 {
-    return endpoint_flush(disk->target != NULL ? target_shape(disk->target)->data
-                                               : image_endpoint(disk->image));
+    int err = 0;
+
+    if (disk->target == NULL) {
+        return endpoint_flush(image_endpoint(disk->image));
+    }
+    for (uint32_t blob = 0; err == 0 && blob < CELL_BLOBS_MAX; blob++) {
+        struct endpoint *endpoint = image_blob(disk->image, blob);
+
+        if (endpoint == NULL) {
+            break;
+        }
+        err = endpoint_writable(endpoint) ? endpoint_flush(endpoint) : 0;
+    }
+    return err;
 }
 
 int bench_disk_serve(struct bench_disk *disk)

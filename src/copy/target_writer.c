@@ -9,7 +9,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
+#include "compat/wording.h"
+#include "guest/abi/error_vmdk.h"
 #include "guest/abi/plan.pb-c.h"
 #include "guest/abi/writer.pb-c.h"
 #include "src/copy/lease.h"
@@ -28,6 +31,7 @@
 struct placing {
     GArray *places;
     gboolean done;
+    int refused; /* errno with which the format does not take the runs */
     struct placing *next;
 };
 
@@ -262,7 +266,29 @@ static gboolean same_runs(const struct writer *writer, const GArray *asked,
     return a == asked->len;
 }
 
-static gboolean place_run(struct writer *writer, GArray *places, struct target_fault *fault)
+/*
+ * Runs that the format does not take fail as the write of them would in stock.
+ *
+ * out:     *refused: the errno, and the fault is none of the writer's
+ */
+static gboolean refuse_runs(struct target_fault *fault, int *refused)
+{
+    uint32_t code = fault->error != NULL ? wire_error_code(fault->error) : 0;
+
+    if (code != VMDK_ERR_STREAM_ALLOCATED && code != GUEST_ERR_INVALID) {
+        return FALSE;
+    }
+    if (code == VMDK_ERR_STREAM_ALLOCATED) {
+        report_gerror(fault->error);
+    }
+    *refused = wire_error_errno(fault->error);
+    g_clear_error(&fault->error);
+    return TRUE;
+}
+
+/* Places runs; what the format refuses is no failure yet. */
+static gboolean place_run(struct writer *writer, GArray *places, int *refused,
+                          struct target_fault *fault)
 {
     Abi__WriterPlaceRequest request = ABI__WRITER_PLACE_REQUEST__INIT;
     g_autofree struct cell_place *placed = NULL;
@@ -274,7 +300,7 @@ static gboolean place_run(struct writer *writer, GArray *places, struct target_f
     request.nr_records = places->len;
     if (!call(writer, CELL_METHOD_WRITER_PLACE, &request.base, places,
               &abi__writer_place_reply__descriptor, &message, fault)) {
-        return FALSE;
+        return refuse_runs(fault, refused);
     }
     nr = ((Abi__WriterPlaceReply *)message)->nr_records;
     pending = ((Abi__WriterPlaceReply *)message)->plan_pending;
@@ -308,7 +334,7 @@ static gboolean place_waiting(struct writer *writer, struct target_fault *fault)
         if (wait == NULL) {
             return TRUE;
         }
-        if (!place_run(writer, wait->places, fault)) {
+        if (!place_run(writer, wait->places, &wait->refused, fault)) {
             return FALSE; /* the worker is let go by target_abandon */
         }
         pool_lock(writer->target.pool);
@@ -438,7 +464,8 @@ static gboolean room_by_placing(struct writer *writer, GArray *places, struct ta
     gboolean ok = TRUE;
 
     if (pool_is_feeder(writer->target.pool)) {
-        return place_run(writer, places, fault);
+        return place_run(writer, places, &wait.refused, fault) &&
+               (wait.refused == 0 || target_errno(fault, wait.refused));
     }
     pool_lock(writer->target.pool);
     while (*end != NULL) {
@@ -449,7 +476,7 @@ static gboolean room_by_placing(struct writer *writer, GArray *places, struct ta
         ok = wait_served(writer, fault);
     }
     pool_unlock(writer->target.pool);
-    return ok;
+    return ok && (wait.refused == 0 || target_errno(fault, wait.refused));
 }
 
 static gboolean writer_room(struct target *target, GArray *places, struct target_fault *fault)
@@ -583,6 +610,9 @@ static gboolean open_writer(struct writer *writer, const struct target_writer_op
     request.compressed = options->compressed;
     request.keep_zeros = options->keep_zeros;
     request.bitmaps_told = options->bitmaps_told;
+    if (getrandom(&request.random, sizeof(request.random), 0) != sizeof(request.random)) {
+        return target_errno(fault, errno);
+    }
     if (!call(writer, CELL_METHOD_WRITER_OPEN, &request.base, NULL,
               &abi__writer_open_reply__descriptor, &message, fault)) {
         return FALSE;
@@ -630,6 +660,10 @@ struct target *target_new_writer(const struct target_writer_options *options, GE
     }
     writer->nr_blobs = options->nr_blobs;
     if (!open_writer(writer, options, &fault)) {
+        if (fault.error == NULL) {
+            g_set_error_literal(&fault.error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM,
+                                g_strerror(fault.error_number));
+        }
         g_propagate_error(error, fault.error);
         target_free(&writer->target);
         return NULL;
