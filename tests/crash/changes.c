@@ -25,7 +25,7 @@ static void ignore_finding(struct finding_sink *sink, const struct cell_finding 
     (void)finding;
 }
 
-static void log_plan(struct bench *b, struct plan *plan, GArray *log)
+void log_plan(struct bench *b, struct plan *plan, GArray *log)
 {
     for (gboolean done = FALSE; !done;) {
         unsigned from = log->len;
@@ -35,7 +35,7 @@ static void log_plan(struct bench *b, struct plan *plan, GArray *log)
     }
 }
 
-static void log_write(struct bench *b, GArray *log, uint32_t blob, uint64_t offset,
+void log_write(struct bench *b, GArray *log, uint32_t blob, uint64_t offset,
                       const uint8_t *bytes, uint64_t len)
 {
     struct step step = {.kind = STEP_WRITE,

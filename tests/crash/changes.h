@@ -22,7 +22,12 @@ typedef void crash_change(struct bench *bench, const struct crash_case *c, GArra
 
 /* The name of the case says what is done: snapshot-create, bitmap-add, amend-upgrade, ... */
 crash_change change_create, change_resize, change_snapshot, change_repair, change_bitmap,
-    change_amend, change_write, change_empty, change_backing, change_rebase;
+    change_amend, change_write, change_empty, change_backing, change_rebase, change_write_stream;
+
+/* Carries a plan out on the bench's files, or one write of data, and notes the steps. */
+void log_plan(struct bench *b, struct plan *plan, GArray *log);
+void log_write(struct bench *b, GArray *log, uint32_t blob, uint64_t offset, const uint8_t *bytes,
+               uint64_t len);
 
 /* The name that change_backing and change_rebase give to the new backing file. */
 const char *new_base(const struct crash_case *c);

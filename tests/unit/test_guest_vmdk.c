@@ -75,6 +75,36 @@ static void test_values(void)
     g_assert_false(vmdk_text_value(text("createTyp"), "createType", &value));
 }
 
+static struct vmdk_cid cid_of(const char *digits)
+{
+    struct vmdk_cid cid = {.nr_digits = (unsigned)strlen(digits)};
+
+    memcpy(cid.digits, digits, cid.nr_digits);
+    return cid;
+}
+
+/* As many digits as before, another number, no zero in front, and not the id of no parent. */
+static void test_ids(void)
+{
+    static const struct {
+        const char *before, *after;
+        uint64_t random;
+    } rows[] = {{"12345678", "fedcba98", 0x89abcdef},
+                {"12345678", "10000000", 0},
+                {"fffffffe", "fffffff7", 0xffffffff},
+                {"12345677", "12345678", 0x77654321},
+                {"5", "a", 0xa},
+                {"0", "7", 0},
+                {"", "", 5}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct vmdk_cid cid = cid_of(rows[i].before);
+
+        vmdk_renew_cid(&cid, rows[i].random);
+        g_assert_cmpmem(cid.digits, cid.nr_digits, rows[i].after, strlen(rows[i].after));
+    }
+}
+
 static void test_resize_text(void)
 {
     static const char before[] = "version=1\nRW 99 SPARSE \"a\"\nddb.geometry.cylinders = \"2\"\n"
@@ -136,6 +166,7 @@ int main(int argc, char **argv)
     g_test_add_func("/guest/vmdk/lines", test_lines);
     g_test_add_func("/guest/vmdk/numbers", test_numbers);
     g_test_add_func("/guest/vmdk/values", test_values);
+    g_test_add_func("/guest/vmdk/ids", test_ids);
     g_test_add_func("/guest/vmdk/resize-text", test_resize_text);
     g_test_add_func("/guest/vmdk/layout", test_layout);
     g_test_add_func("/guest/vmdk/tar", test_tar);
