@@ -16,11 +16,9 @@
 #include "guest/abi/plan.pb-c.h"
 #include "src/cmd/cmd.h"
 #include "src/graph/graph.h"
-#include "src/plan/apply.h"
+#include "src/plan/image_plan.h"
 #include "src/plan/keyslot.h"
 #include "src/wire/decode.h"
-
-#define BLOBS_MAX 16u
 
 /* Room beyond what the file and the disk have: the most that tables can take. */
 #define ROOM_BYTES ((uint64_t)1 << 40)
@@ -57,51 +55,13 @@ static gboolean open_image(struct amend *a, GError **error)
 
 /* ---- one step ---- */
 
-static gboolean start(struct amend *a, enum cell_method method, const ProtobufCMessage *request,
-                      GError **error)
+static gboolean change(struct amend *a, enum cell_method method, const ProtobufCMessage *request,
+                       uint64_t disk_bytes, GError **error)
 {
-    ProtobufCMessage *reply = NULL;
-    gboolean ok;
+    uint64_t room_bytes = MIN(disk_bytes, G_MAXINT64 / 4) + ROOM_BYTES;
 
-    if (!cell_call(image_cell(a->image), method, request, NULL, 0, 0, &abi__plan_reply__descriptor,
-                   &reply, error)) {
-        return FALSE;
-    }
-    ok = wire_check_error(((const Abi__PlanReply *)reply)->error, image_filename(a->image), error);
-    protobuf_c_message_free_unpacked(reply, NULL);
-    return ok;
-}
-
-static gboolean apply(struct amend *a, uint64_t disk_bytes, GError **error)
-{
-    struct apply_target targets[BLOBS_MAX];
-    uint64_t limit = MIN(disk_bytes, G_MAXINT64 / 4) + ROOM_BYTES;
-    unsigned nr = 0;
-
-    for (uint32_t blob = 0; nr < BLOBS_MAX && image_blob(a->image, blob) != NULL; blob++) {
-        struct endpoint *endpoint = image_blob(a->image, blob);
-
-        if (endpoint_writable(endpoint)) {
-            uint64_t most = limit + MIN(endpoint_size(endpoint), G_MAXINT64 / 4);
-
-            targets[nr++] =
-                (struct apply_target){.blob = blob, .endpoint = endpoint, .limit_bytes = most};
-        }
-    }
-    if (!apply_plan(image_cell(a->image), targets, nr, NULL, NULL, error)) {
-        return FALSE;
-    }
-    for (unsigned i = 0; i < nr && !apply_explains(); i++) {
-        int err = endpoint_flush(targets[i].endpoint);
-
-        if (err != 0) {
-            g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not flush '%s': %s",
-                        endpoint_path(targets[i].endpoint), g_strerror(err));
-            return FALSE;
-        }
-    }
-    a->changed = TRUE;
-    return TRUE;
+    a->changed = image_plan_run(a->image, method, request, room_bytes, error);
+    return a->changed;
 }
 
 static gboolean step(struct amend *a, Abi__AmendRequest *request, GError **error)
@@ -110,8 +70,7 @@ static gboolean step(struct amend *a, Abi__AmendRequest *request, GError **error
         return FALSE;
     }
     request->node = image_node(a->image);
-    return start(a, CELL_METHOD_AMEND, &request->base, error) &&
-           apply(a, image_virtual_size(a->image), error);
+    return change(a, CELL_METHOD_AMEND, &request->base, image_virtual_size(a->image), error);
 }
 
 static gboolean plain_step(struct amend *a, Abi__AmendStep which, GError **error)
@@ -199,7 +158,7 @@ static gboolean change_size(struct amend *a, uint64_t size_bytes, GError **error
     request.node = image_node(a->image);
     request.size = size_bytes;
     request.shrink = TRUE;
-    return start(a, CELL_METHOD_RESIZE, &request.base, error) && apply(a, size_bytes, error);
+    return change(a, CELL_METHOD_RESIZE, &request.base, size_bytes, error);
 }
 
 /* Key slots, of a luks image or of LUKS inside qcow2. */
@@ -216,8 +175,7 @@ static gboolean change_keyslots(struct amend *a, const struct keyval *pairs, con
         return FALSE;
     }
     ok = keyslot_fill(a->image, &keyslots, a->opt->force, &request, error) &&
-         start(a, CELL_METHOD_KEYSLOT, &request.base, error) &&
-         apply(a, image_virtual_size(a->image), error);
+         change(a, CELL_METHOD_KEYSLOT, &request.base, image_virtual_size(a->image), error);
     keyslot_clear(&request);
     return ok;
 }

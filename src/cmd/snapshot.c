@@ -16,14 +16,13 @@
 #include "guest/abi/plan.pb-c.h"
 #include "src/cmd/cmd.h"
 #include "src/graph/graph.h"
-#include "src/plan/apply.h"
 #include "src/plan/image_plan.h"
 #include "src/wire/decode.h"
 
 #define NAME_BYTES_MAX 255u /* stock cuts longer names off */
 
 /* Room beyond the file for tables: never more than what they describe, and some to start with. */
-#define TABLES_LIMIT(size) ((size) + ((uint64_t)1 << 30))
+#define ROOM_BYTES(size) (MIN(size, G_MAXINT64 / 4) + ((uint64_t)1 << 30))
 
 /* ---- listing ---- */
 
@@ -136,7 +135,7 @@ static const Abi__SnapshotAction actions[] = {
     [SNAPSHOT_DELETE] = ABI__SNAPSHOT_ACTION__SNAPSHOT_DELETE,
 };
 
-static gboolean start_plan(struct image *image, const struct options *opt, GError **error)
+static gboolean change(struct image *image, const struct options *opt, GError **error)
 {
     Abi__SnapshotRequest request = ABI__SNAPSHOT_REQUEST__INIT;
     gint64 now_usec = g_get_real_time();
@@ -148,28 +147,8 @@ static gboolean start_plan(struct image *image, const struct options *opt, GErro
     request.name.len = opt->action == SNAPSHOT_CREATE ? MIN(len, NAME_BYTES_MAX) : len;
     request.date_sec = (uint32_t)(now_usec / G_USEC_PER_SEC);
     request.date_nsec = (uint32_t)(now_usec % G_USEC_PER_SEC) * 1000;
-    return image_plan_start(image, CELL_METHOD_SNAPSHOT, &request.base, error);
-}
-
-static gboolean change(struct image *image, const struct options *opt, GError **error)
-{
-    struct endpoint *endpoint = image_endpoint(image);
-    uint64_t size_bytes = MIN(endpoint_size(endpoint), G_MAXINT64 / 4);
-    struct apply_target target = {
-        .blob = 0, .endpoint = endpoint, .limit_bytes = size_bytes + TABLES_LIMIT(size_bytes)};
-    int err;
-
-    if (!start_plan(image, opt, error))
-        return FALSE;
-    while (image_blob(image, target.blob) != NULL && image_blob(image, target.blob) != endpoint)
-        target.blob++;
-    if (!apply_plan(image_cell(image), &target, 1, NULL, NULL, error))
-        return FALSE;
-    err = apply_explains() ? 0 : endpoint_flush(endpoint);
-    if (err != 0)
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not flush '%s': %s",
-                    endpoint_path(endpoint), g_strerror(err));
-    return err == 0;
+    return image_plan_run(image, CELL_METHOD_SNAPSHOT, &request.base,
+                          ROOM_BYTES(endpoint_size(image_endpoint(image))), error);
 }
 
 /* Raw images have none; going back to one makes stock look below the format as well. */

@@ -151,3 +151,20 @@ gboolean apply_plan(struct cell *cell, const struct apply_target *targets, unsig
                 apply_note_name(note), g_strerror(failed));
     return FALSE;
 }
+
+gboolean apply_plan_flushed(struct cell *cell, const struct apply_target *targets,
+                            unsigned nr_targets, GError **error)
+{
+    if (!apply_plan(cell, targets, nr_targets, NULL, NULL, error))
+        return FALSE;
+    for (unsigned i = 0; i < nr_targets && !apply_explains(); i++) {
+        int err = endpoint_flush(targets[i].endpoint);
+
+        if (err != 0) {
+            g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not flush '%s': %s",
+                        endpoint_path(targets[i].endpoint), g_strerror(err));
+            return FALSE;
+        }
+    }
+    return TRUE;
+}

@@ -31,6 +31,14 @@ gboolean apply_plan(struct cell *cell, const struct apply_target *targets, unsig
                     int *out_errno, enum cell_op_note *out_note, GError **error);
 
 /*
+ * The same, and then flushes every target, unless the plan was only explained.
+ *
+ * returns: FALSE as above, or with the sentence of a flush that failed
+ */
+gboolean apply_plan_flushed(struct cell *cell, const struct apply_target *targets,
+                            unsigned nr_targets, GError **error);
+
+/*
  * Checks one op as it came from the cell.
  *
  * in:      window_bytes: of the cell's data window

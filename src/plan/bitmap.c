@@ -2,7 +2,7 @@
 #include "src/plan/bitmap.h"
 
 #include "compat/wording.h"
-#include "src/plan/apply.h"
+#include "src/plan/image_plan.h"
 #include "src/wire/decode.h"
 
 /* Bitmaps of all sorts, beyond what the file has: far beyond what they should be. */
@@ -35,19 +35,5 @@ gboolean bitmap_plan(struct image *image, Abi__BitmapRequest *request, struct bi
 
 gboolean bitmap_apply(struct image *image, GError **error)
 {
-    struct endpoint *endpoint = image_endpoint(image);
-    uint64_t size_bytes = MIN(endpoint_size(endpoint), G_MAXINT64 / 4);
-    struct apply_target target = {
-        .blob = 0, .endpoint = endpoint, .limit_bytes = size_bytes + ROOM_BYTES};
-    int err;
-
-    while (image_blob(image, target.blob) != endpoint)
-        target.blob++;
-    if (!apply_plan(image_cell(image), &target, 1, NULL, NULL, error))
-        return FALSE;
-    err = apply_explains() ? 0 : endpoint_flush(endpoint);
-    if (err != 0)
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not flush '%s': %s",
-                    endpoint_path(endpoint), g_strerror(err));
-    return err == 0;
+    return image_plan_apply(image, ROOM_BYTES, error);
 }

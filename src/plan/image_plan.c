@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "src/plan/image_plan.h"
 
-#include "compat/wording.h"
 #include "src/plan/apply.h"
 #include "src/wire/decode.h"
 
@@ -40,27 +39,17 @@ static unsigned find_targets(struct image *image, uint64_t room_bytes, struct ap
     return nr;
 }
 
-static gboolean flush(const struct apply_target *targets, unsigned nr_targets, GError **error)
+gboolean image_plan_apply(struct image *image, uint64_t room_bytes, GError **error)
 {
-    for (unsigned i = 0; i < nr_targets; i++) {
-        int err = endpoint_flush(targets[i].endpoint);
+    struct apply_target targets[BLOBS_MAX];
+    unsigned nr_targets = find_targets(image, MIN(room_bytes, G_MAXINT64 / 2), targets);
 
-        if (err != 0) {
-            g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not flush '%s': %s",
-                        endpoint_path(targets[i].endpoint), g_strerror(err));
-            return FALSE;
-        }
-    }
-    return TRUE;
+    return apply_plan_flushed(image_cell(image), targets, nr_targets, error);
 }
 
 gboolean image_plan_run(struct image *image, enum cell_method method,
                         const ProtobufCMessage *request, uint64_t room_bytes, GError **error)
 {
-    struct apply_target targets[BLOBS_MAX];
-    unsigned nr_targets = find_targets(image, MIN(room_bytes, G_MAXINT64 / 2), targets);
-
     return image_plan_start(image, method, request, error) &&
-           apply_plan(image_cell(image), targets, nr_targets, NULL, NULL, error) &&
-           (apply_explains() || flush(targets, nr_targets, error));
+           image_plan_apply(image, room_bytes, error);
 }

@@ -19,6 +19,13 @@ gboolean image_plan_start(struct image *image, enum cell_method method,
                           const ProtobufCMessage *request, GError **error);
 
 /*
+ * Carries out the plan that the image's cell has started, or explains it; then flushes.
+ *
+ * in:      room_bytes: how far behind the ends of the image's files it may write
+ */
+gboolean image_plan_apply(struct image *image, uint64_t room_bytes, GError **error);
+
+/*
  * Starts a plan and carries it out, or explains it.
  *
  * in:      room_bytes: how far behind the ends of the image's files it may write

@@ -17,15 +17,8 @@ static gboolean write_repairs(const struct repair_target *t, GError **error)
 {
     struct apply_target target = {
         .blob = t->blob, .endpoint = t->endpoint, .limit_bytes = LIMIT_BYTES};
-    int err;
 
-    if (!apply_plan(t->cell, &target, 1, NULL, NULL, error))
-        return FALSE;
-    err = apply_explains() ? 0 : endpoint_flush(t->endpoint);
-    if (err != 0)
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not flush '%s': %s",
-                    endpoint_path(t->endpoint), g_strerror(err));
-    return err == 0;
+    return apply_plan_flushed(t->cell, &target, 1, error);
 }
 
 gboolean repair_check(const struct repair_target *t, struct check_result *out, GError **error)
