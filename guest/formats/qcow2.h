@@ -78,19 +78,21 @@ struct qcow2_bitmap {
 };
 
 /*
- * A walk over the L2 tables of one L1 table. Tables of consecutive L1 entries are read together,
+ * A walk over the L2 tables of one L1 table. Tables that follow each other in it are read together,
  * the more the longer the walk goes in order.
  */
-#define QCOW2_WINDOW_BYTES_MAX (1ull << 20)
+#define QCOW2_WINDOW_BYTES_MAX  (1ull << 20)
+#define QCOW2_WINDOW_TABLES_MAX 64u
 
 struct qcow2_l2_window {
-    const uint64_t *l1;  /* decoded; borrowed */
-    uint64_t l1_size;    /* entries */
-    uint8_t *bytes;      /* nr_tables tables, in L1 order */
-    uint64_t capacity;   /* bytes */
-    uint64_t first_l1;   /* L1 index of the first table */
-    uint32_t nr_tables;  /* 0: nothing is loaded */
-    uint32_t read_ahead; /* tables to load next time; grows while access is sequential */
+    const uint64_t *l1;                      /* decoded; borrowed */
+    uint64_t l1_size;                        /* entries */
+    uint8_t *bytes;                          /* nr_tables tables, in L1 order */
+    uint64_t capacity;                       /* bytes */
+    uint64_t index[QCOW2_WINDOW_TABLES_MAX]; /* the L1 index of each, ascending */
+    uint32_t nr_tables;                      /* 0: nothing is loaded */
+    uint32_t last_used;                      /* the table that was asked for last */
+    uint64_t walked;                         /* tables loaded since access goes on in order */
 };
 
 struct luks_header;

@@ -11,7 +11,8 @@
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
-#define WINDOW_TABLES_MAX 64u
+/* L1 entries without a table that a window goes over: what one look at an L1 table may cost. */
+#define WINDOW_GAP_MAX 4096u
 
 /* ---- reading tables ---- */
 
@@ -20,7 +21,7 @@ void qcow2_l2_window_reset(struct qcow2_l2_window *w, const uint64_t *l1, uint64
     w->l1 = l1;
     w->l1_size = l1_size;
     w->nr_tables = 0;
-    w->read_ahead = 0;
+    w->walked = 0;
 }
 
 void qcow2_l2_window_clear(struct qcow2_l2_window *w)
@@ -29,25 +30,37 @@ void qcow2_l2_window_clear(struct qcow2_l2_window *w)
     *w = (struct qcow2_l2_window){0};
 }
 
-/* How many consecutive L1 entries from `first` on name a table: at least 1, at most `max`. */
-static uint32_t count_tables(const struct qcow2_l2_window *w, uint64_t first, uint32_t max)
+/* The next L1 entry behind `at` that names a table; l1_size: none near enough. */
+static uint64_t next_table(const struct qcow2_l2_window *w, uint64_t at)
 {
-    uint32_t nr = 1;
+    uint64_t end = min_u64(w->l1_size, at + 1 + WINDOW_GAP_MAX);
 
-    while (nr < max && first + nr < w->l1_size && (w->l1[first + nr] & QCOW2_OFFSET_MASK))
-        nr++;
+    while (++at < end) {
+        if (w->l1[at] & QCOW2_OFFSET_MASK)
+            return at;
+    }
+    return w->l1_size;
+}
+
+/* Finds the tables from `first` on, at most `max` of them; the first counts as one in any case. */
+static uint32_t find_tables(struct qcow2_l2_window *w, uint64_t first, uint32_t max)
+{
+    uint32_t nr = 0;
+
+    for (uint64_t at = first; nr < max && at < w->l1_size; at = next_table(w, at))
+        w->index[nr++] = at;
     return nr;
 }
 
 /* Reads nr tables with one scattered read. */
-static enum guest_err read_tables(struct qcow2 *q, struct qcow2_l2_window *w, uint64_t first,
-                                  uint32_t nr, struct guest_err_detail *detail)
+static enum guest_err read_tables(struct qcow2 *q, struct qcow2_l2_window *w, uint32_t nr,
+                                  struct guest_err_detail *detail)
 {
-    struct source_piece pieces[WINDOW_TABLES_MAX];
+    struct source_piece pieces[QCOW2_WINDOW_TABLES_MAX];
     unsigned nr_pieces = 0;
 
     for (uint32_t i = 0; i < nr; i++) {
-        uint64_t offset = w->l1[first + i] & QCOW2_OFFSET_MASK;
+        uint64_t offset = w->l1[w->index[i]] & QCOW2_OFFSET_MASK;
         uint8_t *table = &w->bytes[i * q->cluster_size];
         uint64_t there = offset < q->source->size_bytes ? q->source->size_bytes - offset : 0;
 
@@ -60,26 +73,43 @@ static enum guest_err read_tables(struct qcow2 *q, struct qcow2_l2_window *w, ui
     return nr_pieces ? q->source->read(q->source, pieces, nr_pieces, detail) : GUEST_OK;
 }
 
-/* How many tables to read at l1_index: one, or more with every miss that goes on in order. */
-static uint32_t tables_wanted(const struct qcow2 *q, const struct qcow2_l2_window *w,
-                              uint64_t l1_index)
+/* Whether a walk goes on in order: with the next table, or one not far behind it. */
+static bool goes_on(const struct qcow2_l2_window *w, uint64_t l1_index)
+{
+    uint64_t last;
+
+    if (!w->nr_tables)
+        return false;
+    last = w->index[w->nr_tables - 1];
+    return l1_index > last &&
+           (l1_index - last <= 2ull * w->nr_tables || l1_index == next_table(w, last));
+}
+
+/*
+ * How many tables to read at l1_index: one, some where a walk goes on in order, and more as it gets
+ * long: memory that was not touched before costs more than another read.
+ */
+static uint32_t tables_wanted(const struct qcow2 *q, const struct qcow2_l2_window *w)
 {
     uint64_t most = max_u64(QCOW2_WINDOW_BYTES_MAX / q->cluster_size, 1);
-    bool in_order = w->nr_tables && l1_index >= w->first_l1 + w->nr_tables &&
-                    l1_index - w->first_l1 <= 2ull * w->nr_tables;
+    uint64_t want = w->walked ? 4 : 1;
 
-    most = min_u64(most, WINDOW_TABLES_MAX);
-    return in_order ? (uint32_t)min_u64(w->read_ahead * 4ull, most) : 1;
+    while (want <= w->walked / 16)
+        want *= 2;
+    return (uint32_t)min_u64(want, min_u64(most, QCOW2_WINDOW_TABLES_MAX));
 }
 
 static enum guest_err fill_window(struct qcow2 *q, struct qcow2_l2_window *w, uint64_t l1_index,
                                   struct guest_err_detail *detail)
 {
-    uint32_t want = tables_wanted(q, w, l1_index);
-    uint32_t nr = count_tables(w, l1_index, want);
+    uint32_t nr;
     enum guest_err err;
 
+    w->walked = goes_on(w, l1_index) ? w->walked : 0;
+    nr = find_tables(w, l1_index, tables_wanted(q, w));
+
     w->nr_tables = 0;
+    w->last_used = 0;
     if (w->capacity < nr * q->cluster_size) {
         free(w->bytes);
         w->capacity = 0;
@@ -88,24 +118,37 @@ static enum guest_err fill_window(struct qcow2 *q, struct qcow2_l2_window *w, ui
             return err_plain(detail, GUEST_ERR_NO_MEMORY);
         w->capacity = nr * q->cluster_size;
     }
-    err = read_tables(q, w, l1_index, nr, detail);
+    err = read_tables(q, w, nr, detail);
     if (err)
         return err;
-    w->first_l1 = l1_index;
     w->nr_tables = nr;
-    w->read_ahead = want;
+    w->walked += nr;
     return GUEST_OK;
+}
+
+/* Whether a table is loaded; last_used is it then. */
+static bool find_loaded(struct qcow2_l2_window *w, uint64_t l1_index)
+{
+    for (uint32_t i = 0; i < w->nr_tables; i++) {
+        uint32_t at = (w->last_used + i) % w->nr_tables;
+
+        if (w->index[at] == l1_index) {
+            w->last_used = at;
+            return true;
+        }
+    }
+    return false;
 }
 
 enum guest_err qcow2_l2_table(struct qcow2 *q, struct qcow2_l2_window *w, uint64_t l1_index,
                               struct span *out, struct guest_err_detail *detail)
 {
-    if (!w->nr_tables || l1_index < w->first_l1 || l1_index - w->first_l1 >= w->nr_tables) {
+    if (!find_loaded(w, l1_index)) {
         enum guest_err err = fill_window(q, w, l1_index, detail);
         if (err)
             return err;
     }
-    *out = span_of(&w->bytes[(l1_index - w->first_l1) * q->cluster_size], q->cluster_size);
+    *out = span_of(&w->bytes[w->last_used * q->cluster_size], q->cluster_size);
     return GUEST_OK;
 }
 

@@ -43,14 +43,16 @@ static enum guest_err corrupt(struct guest_err_detail *detail, uint64_t offset)
     return err_numbers(detail, GUEST_ERR_PLAN_CORRUPT, offset, 0, 0, 0);
 }
 
-/* Reads the table that an L1 entry names. */
+/* Reads the table that an L1 entry names. An empty one costs no memory that is not written to. */
 static enum guest_err read_table(struct qcow2_writer *w, uint64_t l1_index, struct wtable *t,
                                  struct guest_err_detail *detail)
 {
-    uint64_t offset = w->q->l1[l1_index] & QCOW2_OFFSET_MASK;
+    uint64_t offset = w->q->l1[l1_index] & QCOW2_OFFSET_MASK, size = w->q->cluster_size;
+    t->bytes = offset == 0 ? arena_array(1, size) : arena_bytes(size);
+    if (!t->bytes)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
     if (offset == 0) {
         t->is_new = t->zeroed = true;
-        memset(t->bytes, 0, w->q->cluster_size);
         return GUEST_OK;
     }
     if (offset % w->q->cluster_size != 0 || offset >= w->q->source->size_bytes)
@@ -67,16 +69,11 @@ enum guest_err wtable_get(struct qcow2_writer *w, uint64_t cluster, struct wtabl
     struct wtable *t = w->tables[l1_index];
     if (!t) {
         t = calloc(1, sizeof(*t));
-        uint8_t *bytes = arena_bytes(w->q->cluster_size);
-        if (!t || !bytes) {
-            free(t);
-            free(bytes);
+        if (!t)
             return err_plain(detail, GUEST_ERR_NO_MEMORY);
-        }
-        t->bytes = bytes;
         enum guest_err err = read_table(w, l1_index, t, detail);
         if (err) {
-            free(bytes);
+            free(t->bytes);
             free(t);
             return err;
         }

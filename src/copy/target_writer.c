@@ -20,7 +20,7 @@
 #include "src/wire/decode.h"
 
 #define BLOBS_MAX     CELL_BLOBS_MAX
-#define LEASE_MIN     (1ull << 20)
+#define LEASE_MIN     (8ull << 20)
 #define LEASE_MAX     (64ull << 20)
 #define LEASE_ALIGN   512u  /* not every format has its units on multiples of them */
 #define REPORTS_BATCH 4096u /* places reported in one call */
@@ -108,8 +108,9 @@ static gboolean apply(struct writer *writer, struct target_fault *fault)
 }
 
 /*
- * How much room to ask for next. Tables may have to go behind a lease that is not used up yet, so
- * its size is a fraction of what was used: few calls, and no large gaps in a small file.
+ * How much room to ask for next. What is left at the end is given back, but tables that are
+ * written before may have to go behind a lease that is not used up yet. So its size is a fraction
+ * of what was used, and not less than what several workers write while the next is fetched.
  */
 static guint64 next_lease(const struct writer *writer)
 {

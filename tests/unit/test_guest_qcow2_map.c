@@ -236,28 +236,68 @@ static enum guest_err counting_read(struct source *src, const struct source_piec
     return real_read(src, pieces, nr_pieces, detail);
 }
 
-static void test_few_reads(void)
+/* A table in every `step`th L1 entry, whose first entry leads to the table itself. */
+static void test_few_reads(gconstpointer step_pointer)
 {
-    enum { TABLES = 1024 };
+    enum { TABLES = 1024, TABLES_AT = 200 };
+    const unsigned step = GPOINTER_TO_UINT(step_pointer);
     const uint64_t per_entry = 512 / 8 * 512;
-    struct image *image = image_new(9, TABLES * per_entry);
+    struct image *image = image_new(9, TABLES * step * per_entry);
     struct node *node;
 
-    image->size = (20 + TABLES * 2) * 512;
+    image->size = (TABLES_AT + TABLES) * 512;
     image->bytes = g_realloc(image->bytes, image->size);
     memset(image->bytes + IMAGE_CLUSTERS * 512, 0, image->size - IMAGE_CLUSTERS * 512);
-    image_put64(image, AT_L1_TABLE_OFFSET, 2 * 512);
-    for (unsigned i = 0; i < TABLES; i++) {
-        image_put64(image, 2 * 512 + i * 8, (20 + TABLES + i) * 512);
-        image_put64(image, (20 + TABLES + i) * 512, OFLAG_ZERO);
+    image_put64(image, AT_L1_TABLE_OFFSET, IMAGE_CLUSTERS * 512);
+    for (uint64_t i = 0; i < TABLES; i++) {
+        uint64_t table = (TABLES_AT + i) * 512;
+
+        image_put64(image, IMAGE_CLUSTERS * 512 + i * step * 8, table);
+        image_put64(image, table, OFLAG_COPIED | table);
     }
     node = open_image(image);
     real_read = node->source->read;
     node->source->read = counting_read;
     nr_reads = 0;
-    for (uint64_t at = 0; at < node->virtual_size;)
-        at += extent_at(image, node, at, node->virtual_size - at).length;
-    g_assert_cmpuint(nr_reads, <, 40);
+    for (uint64_t at = 0; at < node->virtual_size;) {
+        struct layer_extent e = extent_at(image, node, at, node->virtual_size - at);
+
+        if (at % (step * per_entry) == 0) {
+            g_assert_cmpint(e.kind, ==, CELL_EXTENT_DATA);
+            g_assert_cmphex(e.offset, ==, (TABLES_AT + at / (step * per_entry)) * 512);
+        } else {
+            g_assert_cmpint(e.kind, !=, CELL_EXTENT_DATA);
+        }
+        at += e.length;
+    }
+    g_assert_cmpuint(nr_reads, <, 60);
+    node_free(node);
+    image_free(image);
+}
+
+/* Back and forth: what is loaded is found again, what is not is loaded. */
+static void test_any_order(void)
+{
+    enum { TABLES = 64, TABLES_AT = 100 };
+    const uint64_t per_entry = 512 / 8 * 512;
+    struct image *image = image_new(9, TABLES * per_entry);
+    struct node *node;
+
+    image->size = (TABLES_AT + TABLES) * 512;
+    image->bytes = g_realloc(image->bytes, image->size);
+    memset(image->bytes + IMAGE_CLUSTERS * 512, 0, image->size - IMAGE_CLUSTERS * 512);
+    image_put64(image, AT_L1_TABLE_OFFSET, IMAGE_CLUSTERS * 512);
+    for (uint64_t i = 0; i < TABLES; i++) {
+        image_put64(image, IMAGE_CLUSTERS * 512 + i * 8, (TABLES_AT + i) * 512);
+        image_put64(image, (TABLES_AT + i) * 512, OFLAG_COPIED | (TABLES_AT + i) * 512);
+    }
+    node = open_image(image);
+    for (uint64_t i = 0; i < TABLES * 8; i++) {
+        uint64_t table = i < TABLES ? i : i * 37 % TABLES;
+
+        g_assert_cmphex(extent_at(image, node, table * per_entry, 512).offset, ==,
+                        (TABLES_AT + table) * 512);
+    }
     node_free(node);
     image_free(image);
 }
@@ -272,6 +312,9 @@ int main(int argc, char **argv)
     g_test_add_func("/guest/qcow2/map/table-past-the-end", test_table_past_the_end);
     g_test_add_func("/guest/qcow2/map/extended", test_extended);
     g_test_add_func("/guest/qcow2/map/extended-invalid", test_extended_invalid);
-    g_test_add_func("/guest/qcow2/map/few-reads", test_few_reads);
+    g_test_add_data_func("/guest/qcow2/map/few-reads", GUINT_TO_POINTER(1), test_few_reads);
+    g_test_add_data_func("/guest/qcow2/map/few-reads-over-gaps", GUINT_TO_POINTER(7),
+                         test_few_reads);
+    g_test_add_func("/guest/qcow2/map/any-order", test_any_order);
     return g_test_run();
 }
