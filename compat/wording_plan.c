@@ -50,7 +50,9 @@ static const struct wording_row rows[] = {
     {GUEST_ERR_PLAN_V2_SNAPSHOTS, "Can't resize a v2 image which has snapshots"},
     {GUEST_ERR_PLAN_L1_TOO_LARGE, "Failed to grow the L1 table: File too large"},
     {GUEST_ERR_PLAN_RESIZE_FORMAT, "Image format driver does not support resize"},
-    {GUEST_ERR_PLAN_RESIZE_BITMAPS, "Resizing an image whose bitmaps must grow is not built yet"},
+    {GUEST_ERR_PLAN_RESIZE_BITMAPS,
+     "Bitmap '{span}' doesn't satisfy the constraints: Too much space will be occupied by the "
+     "bitmap. Use larger granularity"},
     {GUEST_ERR_PLAN_BITMAP_IN_USE, "Bitmap '{span}' is inconsistent and cannot be used\n"
                                    "Try block-dirty-bitmap-remove to delete this bitmap from disk"},
     {GUEST_ERR_PLAN_RESIZE_OCCUPIED,

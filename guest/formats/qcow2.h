@@ -354,6 +354,19 @@ void qcow2_free_bitmaps(struct qcow2 *q);
 enum guest_err qcow2_read_bitmap_table(const struct qcow2 *q, const struct qcow2_bitmap *bitmap,
                                        uint64_t **out, struct guest_err_detail *detail);
 
+/* Bytes of an entry of the directory without extra data. */
+static inline uint64_t qcow2_bitmap_entry_bytes(uint64_t name_len)
+{
+    return (QCOW2_BITMAP_HEADER_BYTES + name_len + 7) & ~7ull;
+}
+
+/*
+ * Writes an entry of the directory, padded with zeros; returns the place of the next.
+ *
+ * out:     at: qcow2_bitmap_entry_bytes(b->name.len) bytes
+ */
+uint8_t *qcow2_store_bitmap_entry(uint8_t *at, const struct qcow2_bitmap *b);
+
 /* Whether an entry of a bitmap's table is one that the format knows. */
 bool qcow2_bitmap_entry_ok(const struct qcow2 *q, uint64_t entry);
 

@@ -29,7 +29,9 @@ static enum guest_err validate(const struct qcow2 *q, const struct qcow2_bitmap 
         uint64_t physical = b->table_size * q->cluster_size;
         uint64_t needed = div_round_up_u64(qcow2_virtual_size(q), 1ull << b->granularity_bits);
 
-        fail = physical > QCOW2_BITMAP_PHYSICAL_MAX || physical * 8 < needed;
+        /* One that is in use may be of a disk that was shorter. */
+        fail = physical > QCOW2_BITMAP_PHYSICAL_MAX ||
+               (!(b->flags & QCOW2_BITMAP_IN_USE) && physical * 8 < needed);
     }
     if (fail)
         return err_text(detail, (enum guest_err)(int)QCOW2_ERR_BITMAP_ENTRY, b->name, 0);
@@ -110,6 +112,23 @@ static enum guest_err read_directory(struct qcow2 *q, struct guest_err_detail *d
         err = decode_directory(q, span_of(bytes, len), detail);
     free(bytes);
     return err;
+}
+
+uint8_t *qcow2_store_bitmap_entry(uint8_t *at, const struct qcow2_bitmap *b)
+{
+    uint64_t bytes = qcow2_bitmap_entry_bytes(b->name.len);
+
+    memset(at, 0, bytes);
+    store_be64(at, b->table_offset);
+    store_be32(&at[8], b->table_size);
+    store_be32(&at[12], b->flags);
+    at[16] = BITMAP_TYPE_DIRTY_TRACKING;
+    at[17] = b->granularity_bits;
+    store_be16(&at[18], (uint16_t)b->name.len);
+    store_be32(&at[20], 0); /* extra_data_size */
+    if (b->name.len)
+        memcpy(&at[QCOW2_BITMAP_HEADER_BYTES], b->name.data, b->name.len);
+    return at + bytes;
 }
 
 enum guest_err qcow2_read_bitmap_table(const struct qcow2 *q, const struct qcow2_bitmap *bitmap,

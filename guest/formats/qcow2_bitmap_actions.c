@@ -93,7 +93,7 @@ static enum guest_err check_storable(const struct bitmap_plan *p, struct span na
         return err_plain(detail, GUEST_ERR_PLAN_BITMAP_LARGE);
     if (p->nr_live >= QCOW2_BITMAPS_MAX)
         return err_plain(detail, GUEST_ERR_PLAN_BITMAPS_MANY);
-    if (p->live_bytes + bitmap_entry_bytes(name.len) > QCOW2_BITMAP_DIRECTORY_MAX)
+    if (p->live_bytes + qcow2_bitmap_entry_bytes(name.len) > QCOW2_BITMAP_DIRECTORY_MAX)
         return err_plain(detail, GUEST_ERR_PLAN_BITMAPS_FULL);
     return GUEST_OK;
 }
@@ -114,7 +114,7 @@ static enum guest_err append(struct bitmap_plan *p, const struct bitmap_state *s
     }
     p->state[p->nr_states++] = *s;
     p->nr_live++;
-    p->live_bytes += bitmap_entry_bytes(s->name.len);
+    p->live_bytes += qcow2_bitmap_entry_bytes(s->name.len);
     return GUEST_OK;
 }
 
@@ -147,7 +147,7 @@ static void remove_state(struct bitmap_plan *p, struct bitmap_state *s)
     empty(s);
     s->gone = true;
     p->nr_live--;
-    p->live_bytes -= bitmap_entry_bytes(s->name.len);
+    p->live_bytes -= qcow2_bitmap_entry_bytes(s->name.len);
     p->directory_changes = true;
 }
 

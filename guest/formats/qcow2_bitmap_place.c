@@ -9,7 +9,6 @@
 #include "guest/lib/arena.h"
 
 #define BLOCKS_AT_HAND_BYTES (16ull << 20)
-#define TYPE_DIRTY_TRACKING  1u
 
 static uint64_t clusters_of(const struct bitmap_plan *p, uint64_t bytes)
 {
@@ -152,18 +151,18 @@ static enum guest_err place_state(struct bitmap_plan *p, struct bitmap_state *s,
 
 static uint8_t *store_entry(const struct bitmap_plan *p, const struct bitmap_state *s, uint8_t *at)
 {
-    const struct qcow2_bitmap *old = s->old != BITMAP_NONE ? &p->q->bitmaps[s->old] : NULL;
-    uint64_t table_offset = s->changed ? s->table_cluster << p->q->header.cluster_bits
-                                       : old->table_offset; /* NOLINT: what is new is changed */
-    store_be64(at, table_offset);
-    store_be32(&at[8], s->changed ? (uint32_t)s->nr_entries : old->table_size);
-    store_be32(&at[12], s->flags);
-    at[16] = TYPE_DIRTY_TRACKING;
-    at[17] = (uint8_t)s->granularity_bits;
-    store_be16(&at[18], (uint16_t)s->name.len);
-    store_be32(&at[20], 0); /* extra_data_size */
-    memcpy(&at[24], s->name.data, s->name.len);
-    return at + bitmap_entry_bytes(s->name.len);
+    struct qcow2_bitmap b = {0};
+
+    if (!s->changed)
+        b = p->q->bitmaps[s->old];
+    if (s->changed)
+        b.table_offset = s->table_cluster << p->q->header.cluster_bits;
+    if (s->changed)
+        b.table_size = (uint32_t)s->nr_entries;
+    b.flags = s->flags;
+    b.granularity_bits = (uint8_t)s->granularity_bits;
+    b.name = s->name;
+    return qcow2_store_bitmap_entry(at, &b);
 }
 
 /* Old ones in their order; in front of those that were added, those that were added later. */

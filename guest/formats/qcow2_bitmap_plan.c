@@ -21,7 +21,7 @@ static enum guest_err load_states(struct bitmap_plan *p, struct guest_err_detail
         const struct qcow2_bitmap *b = &q->bitmaps[i];
         p->state[p->nr_states++] = (struct bitmap_state){
             .name = b->name, .granularity_bits = b->granularity_bits, .flags = b->flags, .old = i};
-        p->live_bytes += bitmap_entry_bytes(b->name.len);
+        p->live_bytes += qcow2_bitmap_entry_bytes(b->name.len);
     }
     p->nr_old = p->nr_live = q->nr_bitmaps;
     return GUEST_OK;

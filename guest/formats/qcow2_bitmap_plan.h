@@ -84,12 +84,6 @@ struct bitmap_plan {
     uint64_t at_entry;
 };
 
-/* Bytes of a directory entry. */
-static inline uint64_t bitmap_entry_bytes(uint64_t name_len)
-{
-    return (QCOW2_BITMAP_HEADER_BYTES + name_len + 7) & ~7ull;
-}
-
 /* qcow2_bitmap_actions.c */
 
 /*

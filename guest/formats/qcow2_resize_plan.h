@@ -7,6 +7,7 @@
 #define INSTAR_GUEST_FORMATS_QCOW2_RESIZE_PLAN_H
 
 #include "guest/formats/qcow2_alloc.h"
+#include "guest/formats/qcow2_header_edit.h"
 #include "guest/formats/qcow2_resize.h"
 
 /* What the new area gets. */
@@ -23,6 +24,15 @@ struct rtable {
     uint64_t l2_cluster;
     uint64_t data_cluster; /* of entry `first` */
     uint32_t first, nr;
+};
+
+/* A bitmap that gets a longer table, or another last cluster of bits. */
+struct rbitmap {
+    uint32_t index; /* in the image */
+    uint64_t old_entries, new_entries;
+    uint64_t table_cluster;
+    bool tail; /* the old last cluster of bits is replaced */
+    uint64_t tail_cluster;
 };
 
 struct resize_plan {
@@ -57,12 +67,41 @@ struct resize_plan {
     uint64_t head_cluster;
     uint64_t head_zero_offset, head_zero_len; /* host bytes zeroed in place */
 
+    /* qcow2_resize_bitmaps.c; without any, the header's fields are all that is written of it */
+    struct rbitmap *bitmaps; /* in the image's order */
+    uint32_t nr_bitmaps, at_bitmap;
+    uint64_t *bitmap_table; /* of the one that is being written */
+    uint8_t *directory;
+    uint64_t directory_bytes, directory_cluster;
+    uint8_t extension[24];
+    struct header_edit edit;
+
     unsigned phase;
     uint64_t index;
-    bool out_of_memory;
+    enum guest_err failure; /* of a phase */
 };
 
 extern const struct plan_verbs resize_verbs;
+
+/* qcow2_resize_bitmaps.c */
+
+/*
+ * Whether the bitmaps allow another size.
+ *
+ * returns: GUEST_ERR_PLAN_BITMAP_IN_USE, _RESIZE_BITMAPS when one would be larger than may be
+ */
+enum guest_err qcow2_resize_check_bitmaps(const struct resize_plan *p,
+                                          struct guest_err_detail *detail);
+
+/* Finds those that change; takes places for them; notes what they had; composes the header. */
+enum guest_err qcow2_resize_find_bitmaps(struct resize_plan *p, struct guest_err_detail *detail);
+enum guest_err qcow2_resize_place_bitmaps(struct resize_plan *p);
+enum guest_err qcow2_resize_free_bitmaps(struct resize_plan *p, struct guest_err_detail *detail);
+enum guest_err qcow2_resize_edit_header(struct resize_plan *p, struct guest_err_detail *detail);
+
+/* Writes them: a phase of qcow2_resize_yield.c. */
+bool qcow2_resize_yield_bitmaps(struct resize_plan *p, struct plan_sink *sink);
+void qcow2_resize_clear_bitmaps(struct resize_plan *p);
 
 static inline unsigned rbits(const struct resize_plan *p)
 {

@@ -6,7 +6,8 @@
  *   2 refcounts, in new blocks and in old ones
  *   3 refcount table entries, or the header's place of a new table
  *   4 entries behind the old end of the disk, in tables that stay
- *   5 the header: size, and place and size of the L1 table, in one sector
+ *   5 the header: size, and place and size of the L1 table, in one sector; with it the directory
+ *     of the bitmaps, if that changes
  *   6 refcounts of the tables that were replaced
  */
 #include "guest/formats/qcow2_resize_plan.h"
@@ -122,6 +123,21 @@ static bool yield_room(struct resize_plan *p, struct plan_sink *sink)
     return true;
 }
 
+/* The new contents of the cut cluster, as they are stored. */
+static void encrypt_head(struct resize_plan *p, uint64_t offset)
+{
+    struct sector_cipher *cipher = sector_cipher_new(p->node->cipher);
+    uint64_t start = p->old_size & ~(p->q->cluster_size - 1);
+
+    if (!cipher) {
+        p->failure = GUEST_ERR_NO_MEMORY;
+        return;
+    }
+    sector_cipher_encrypt(cipher, p->node->cipher_by_place ? offset : start, p->head,
+                          p->q->cluster_size);
+    sector_cipher_free(cipher);
+}
+
 static bool yield_head(struct resize_plan *p, struct plan_sink *sink)
 {
     if (!p->head)
@@ -131,6 +147,8 @@ static bool yield_head(struct resize_plan *p, struct plan_sink *sink)
         len = min_u64(len, p->new_size - offset);
     if (!plan_room(sink, 1, len))
         return false;
+    if (p->node->cipher)
+        encrypt_head(p, offset);
     memcpy(
         plan_write(sink, p->q->has_data_file ? p->data_blob : p->blob, offset, len, CELL_NOTE_DATA),
         p->head, len);
@@ -345,7 +363,8 @@ static bool yield_edge(struct resize_plan *p, struct plan_sink *sink)
                           CELL_NOTE_L2_TABLE),
                whole + offset, len);
     }
-    p->out_of_memory = whole == NULL;
+    if (!whole)
+        p->failure = GUEST_ERR_NO_MEMORY;
     free(whole);
     return room;
 }
@@ -367,6 +386,8 @@ static bool yield_old_l1(struct resize_plan *p, struct plan_sink *sink)
 
 static bool yield_header(struct resize_plan *p, struct plan_sink *sink)
 {
+    if (p->nr_bitmaps)
+        return header_edit_yield(&p->edit, sink, p->blob);
     if (!plan_room(sink, 2, HEADER_SIZE_BYTES))
         return false;
     uint8_t *at =
@@ -380,10 +401,11 @@ static bool yield_header(struct resize_plan *p, struct plan_sink *sink)
 }
 
 static bool (*const phases[])(struct resize_plan *, struct plan_sink *) = {
-    yield_autoclear, yield_room,       yield_head,    yield_tables,
-    yield_new_l1,    yield_new_blocks, yield_new_rt,  yield_old_blocks,
-    yield_barrier,   yield_rt_switch,  yield_barrier, yield_edge,
-    yield_old_l1,    yield_barrier,    yield_header,  yield_old_blocks,
+    yield_autoclear,  yield_room,    yield_head,       qcow2_resize_yield_bitmaps,
+    yield_tables,     yield_new_l1,  yield_new_blocks, yield_new_rt,
+    yield_old_blocks, yield_barrier, yield_rt_switch,  yield_barrier,
+    yield_edge,       yield_old_l1,  yield_barrier,    yield_header,
+    yield_old_blocks,
 };
 #define NR_PHASES   (sizeof(phases) / sizeof(phases[0]))
 #define PHASE_FREED (NR_PHASES - 1) /* the second yield_old_blocks */
@@ -393,8 +415,8 @@ static enum guest_err resize_next(struct plan *plan, struct plan_sink *sink, boo
 {
     struct resize_plan *p = (struct resize_plan *)plan;
     while (p->phase < NR_PHASES && phases[p->phase](p, sink)) {
-        if (p->out_of_memory)
-            return err_plain(detail, GUEST_ERR_NO_MEMORY);
+        if (p->failure)
+            return err_plain(detail, p->failure);
         p->phase++;
         p->index = 0;
         if (p->phase == PHASE_FREED) {
@@ -415,6 +437,7 @@ static void resize_free(struct plan *plan)
     free(p->tables);
     free(p->edge_bytes);
     free(p->head);
+    qcow2_resize_clear_bitmaps(p);
     free(p);
 }
 

@@ -36,7 +36,7 @@ static uint64_t entry_offset(const struct qcow2_shrink *s, uint64_t index)
     uint64_t at = s->q->ext.bitmap_directory_offset;
 
     for (uint64_t i = 0; i < index; i++)
-        at += (QCOW2_BITMAP_HEADER_BYTES + s->q->bitmaps[i].name.len + 7) & ~7ull;
+        at += qcow2_bitmap_entry_bytes(s->q->bitmaps[i].name.len);
     return at;
 }
 

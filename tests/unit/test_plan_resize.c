@@ -335,11 +335,32 @@ static const struct scenario scenarios[] = {
      .prepare = "qemu-img bitmap --add image b0",
      .old_size = M,
      .new_size = 3 * M},
-    {.name = "refused/bitmap",
+    {.name = "bitmap-grows",
      .options = "cluster_size=512",
+     .prepare =
+         FILL "qemu-img bitmap --add -g 512 image b0; qemu-img bitmap --add -g 64k image b1;" IO
+              " 'write -q -P 1 0 300k' image",
+     .old_size = M,
+     .new_size = 30 * M},
+    {.name = "bitmap-grows-reftable",
+     .options = "cluster_size=512,refcount_bits=64",
+     .prepare = "qemu-img bitmap --add -g 512 image b0;" IO " 'write -q -P 1 0 300k' image",
+     .old_size = M,
+     .new_size = 60 * M,
+     .preallocation = METADATA},
+    {.name = "bitmap-stray",
+     .options = "cluster_size=4k",
+     .prepare = "qemu-img bitmap --add -g 4k image b0;" IO " 'write -q -P 1 960k 4k' image;"
+                /* all of the cluster that has bit 240 */
+                "python3 -c \"d=bytearray(open('image','rb').read());"
+                "b=bytes(30)+b'\\1'; i=[k for k in range(0,len(d),4096) if d[k:k+31]==b][0];"
+                "d[i+31:i+4096]=b'\\377'*4065; open('image','wb').write(d)\"",
+     .old_size = 964 * K,
+     .new_size = 30 * M},
+    {.name = "refused/bitmap",
      .prepare = "qemu-img bitmap --add -g 512 image b0",
      .old_size = M,
-     .new_size = 30 * M,
+     .new_size = 3 * T,
      .refused = GUEST_ERR_PLAN_RESIZE_BITMAPS},
     {.name = "refused/v2-snapshot",
      .options = "compat=0.10",
