@@ -9,23 +9,6 @@
 
 #define BLOCKS_MAX (QCOW2_REFTABLE_BYTES_MAX / 8)
 
-/* Makes room for one more element; doubles. */
-static bool grow(void **array, uint64_t *max, uint64_t needed, uint64_t size)
-{
-    if (needed <= *max)
-        return true;
-    uint64_t wanted = max_u64(needed, max_u64(64, *max * 2));
-    void *bigger = arena_array(wanted, size);
-    if (!bigger)
-        return false;
-    if (*max)
-        memcpy(bigger, *array, *max * size);
-    free(*array);
-    *array = bigger;
-    *max = wanted;
-    return true;
-}
-
 /* First index whose run ends after `cluster`. */
 static uint64_t find_run(const struct qcow2_bump *bump, uint64_t cluster)
 {
@@ -54,7 +37,8 @@ static enum guest_err mark(struct qcow2_bump *bump, uint64_t start, uint64_t end
     } else if (joins_right) {
         bump->used[i].start = start;
     } else {
-        if (!grow((void **)&bump->used, &bump->max_used, bump->nr_used + 1, sizeof(*bump->used)))
+        if (!arena_grow((void **)&bump->used, &bump->max_used, bump->nr_used + 1,
+                        sizeof(*bump->used)))
             return GUEST_ERR_NO_MEMORY;
         memmove(&bump->used[i + 1], &bump->used[i], (bump->nr_used - i) * sizeof(*bump->used));
         bump->used[i] = (struct qcow2_run){start, end};
@@ -80,7 +64,7 @@ enum guest_err qcow2_bump_set_block(struct qcow2_bump *bump, uint64_t index, uin
 {
     if (index >= BLOCKS_MAX)
         return GUEST_ERR_FILE_TOO_LARGE;
-    if (!grow((void **)&bump->block, &bump->max_blocks, index + 1, sizeof(*bump->block)))
+    if (!arena_grow((void **)&bump->block, &bump->max_blocks, index + 1, sizeof(*bump->block)))
         return GUEST_ERR_NO_MEMORY;
     bump->block[index] = cluster;
     bump->nr_blocks = max_u64(bump->nr_blocks, index + 1);
@@ -138,7 +122,7 @@ enum guest_err qcow2_bump_release(struct qcow2_bump *bump, uint64_t cluster)
 {
     uint64_t i = find_run(bump, cluster);
     struct qcow2_run old = bump->used[i];
-    if (!grow((void **)&bump->used, &bump->max_used, bump->nr_used + 1, sizeof(*bump->used)))
+    if (!arena_grow((void **)&bump->used, &bump->max_used, bump->nr_used + 1, sizeof(*bump->used)))
         return GUEST_ERR_NO_MEMORY;
     memmove(&bump->used[i + 1], &bump->used[i], (bump->nr_used - i) * sizeof(*bump->used));
     bump->nr_used++;

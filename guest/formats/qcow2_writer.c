@@ -193,7 +193,7 @@ static struct wentry data_entry(const struct qcow2_writer *w, struct wentry old,
 static enum guest_err add_zero(struct qcow2_writer *w, uint32_t blob, uint64_t offset, uint64_t len,
                                struct guest_err_detail *detail)
 {
-    if (!wgrow((void **)&w->zeros, &w->max_zeros, w->nr_zeros + 1, sizeof(*w->zeros)))
+    if (!arena_grow((void **)&w->zeros, &w->max_zeros, w->nr_zeros + 1, sizeof(*w->zeros)))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     w->zeros[w->nr_zeros++] = (struct wzero){blob, offset, len};
     return GUEST_OK;
@@ -410,7 +410,7 @@ static enum guest_err add_pending(struct qcow2_writer *w, uint64_t cluster, stru
         last->nr++;
         return GUEST_OK;
     }
-    if (!wgrow((void **)&w->pending, &w->max_pending, w->nr_pending + 1, sizeof(*w->pending)))
+    if (!arena_grow((void **)&w->pending, &w->max_pending, w->nr_pending + 1, sizeof(*w->pending)))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     w->pending[w->nr_pending++] =
         (struct wpending){.cluster = cluster, .nr = 1, .old = old, .in_place = in_place};
@@ -653,8 +653,8 @@ static enum guest_err report_placed(struct qcow2_writer *w, uint64_t first, uint
         for (unsigned k = 0; k < 2; k++) {
             if (parts[k].nr == 0)
                 continue;
-            if (!wgrow((void **)&w->pending, &w->max_pending, w->nr_pending + 1,
-                       sizeof(*w->pending)))
+            if (!arena_grow((void **)&w->pending, &w->max_pending, w->nr_pending + 1,
+                            sizeof(*w->pending)))
                 return err_plain(detail, GUEST_ERR_NO_MEMORY);
             w->pending[w->nr_pending++] = parts[k];
         }
@@ -717,7 +717,7 @@ static enum guest_err writer_commit(struct image_writer *writer, const struct ce
         if (err)
             return err;
     }
-    if (!wgrow((void **)&w->queue, &w->max_queue, w->nr_queue + nr, sizeof(*w->queue)))
+    if (!arena_grow((void **)&w->queue, &w->max_queue, w->nr_queue + nr, sizeof(*w->queue)))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     memcpy(&w->queue[w->nr_queue], runs, nr * sizeof(*runs));
     w->nr_queue += nr;

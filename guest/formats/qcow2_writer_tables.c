@@ -10,22 +10,6 @@
 #include "guest/abi/error_plan.h"
 #include "guest/lib/arena.h"
 
-bool wgrow(void **array, uint64_t *max, uint64_t needed, uint64_t size)
-{
-    if (needed <= *max)
-        return true;
-    uint64_t wanted = max_u64(needed, max_u64(64, *max * 2));
-    void *bigger = arena_array(wanted, size);
-    if (!bigger)
-        return false;
-    if (*max)
-        memcpy(bigger, *array, *max * size);
-    free(*array);
-    *array = bigger;
-    *max = wanted;
-    return true;
-}
-
 /* ---- tables ---- */
 
 uint64_t wtable_bytes(const struct qcow2_writer *w)

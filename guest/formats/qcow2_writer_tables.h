@@ -81,9 +81,6 @@ static inline unsigned wbits(const struct qcow2_writer *w)
     return w->q->header.cluster_bits;
 }
 
-/* Makes room for one more element of an array that doubles. */
-bool wgrow(void **array, uint64_t *max, uint64_t needed, uint64_t size);
-
 /*
  * The table that covers a virtual cluster, and its index there.
  *

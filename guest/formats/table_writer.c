@@ -16,24 +16,6 @@
 #define LEASE_MAX     (1ull << 30)
 #define END_MAX       (1ull << 62)
 
-bool table_writer_grow(void **array, uint64_t *max, uint64_t needed, uint64_t size)
-{
-    uint64_t wanted = max_u64(needed, max_u64(64, *max * 2));
-    void *bigger;
-
-    if (needed <= *max)
-        return true;
-    bigger = arena_array(wanted, size);
-    if (!bigger)
-        return false;
-    if (*max)
-        memcpy(bigger, *array, *max * size);
-    free(*array);
-    *array = bigger;
-    *max = wanted;
-    return true;
-}
-
 static const struct table_format *format_of(const struct table_writer *w)
 {
     return w->pages.image.format;
@@ -113,7 +95,7 @@ static enum guest_err add_zero(struct table_writer *w, uint64_t offset, uint64_t
         last->len += len;
         return GUEST_OK;
     }
-    if (!table_writer_grow((void **)&w->zeros, &w->max_zeros, w->nr_zeros + 1, sizeof(*w->zeros)))
+    if (!arena_grow((void **)&w->zeros, &w->max_zeros, w->nr_zeros + 1, sizeof(*w->zeros)))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     w->zeros[w->nr_zeros++] = (struct table_zero){offset, len};
     return GUEST_OK;
@@ -379,7 +361,7 @@ static enum guest_err writer_commit(struct image_writer *writer, const struct ce
         if (err)
             return err;
     }
-    if (!table_writer_grow((void **)&w->queue, &w->max_queue, w->nr_queue + nr, sizeof(*w->queue)))
+    if (!arena_grow((void **)&w->queue, &w->max_queue, w->nr_queue + nr, sizeof(*w->queue)))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     memcpy(&w->queue[w->nr_queue], runs, nr * sizeof(*runs));
     w->nr_queue += nr;

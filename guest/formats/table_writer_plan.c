@@ -27,8 +27,7 @@ static enum guest_err place_table(struct table_writer *w, uint64_t table,
 
     if (!align_up_u64(image->end, image->table_align, &at) || at > INT64_MAX - table_bytes(image))
         return err_plain(detail, GUEST_ERR_FILE_TOO_LARGE);
-    if (!table_writer_grow((void **)&w->new_tables, &w->max_new, w->nr_new + 1,
-                           sizeof(*w->new_tables)))
+    if (!arena_grow((void **)&w->new_tables, &w->max_new, w->nr_new + 1, sizeof(*w->new_tables)))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     w->new_tables[w->nr_new++] = table;
     image->tables[table] = at;

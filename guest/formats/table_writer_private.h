@@ -52,9 +52,6 @@ static inline struct table_writer *table_writer_of(struct image_writer *writer)
     return (struct table_writer *)writer;
 }
 
-/* Makes room for `needed` elements. */
-bool table_writer_grow(void **array, uint64_t *max, uint64_t needed, uint64_t size);
-
 /* Puts reports into the tables until there are none left or memory is short. */
 enum guest_err table_writer_run_queue(struct table_writer *w, struct guest_err_detail *detail);
 

@@ -10,8 +10,10 @@
 #ifndef INSTAR_GUEST_LIB_ARENA_H
 #define INSTAR_GUEST_LIB_ARENA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "guest/lib/checked.h"
 
@@ -27,6 +29,32 @@ static inline void *arena_array(uint64_t count, uint64_t size)
     if (!mul_u64(count, size, &bytes) || bytes > SIZE_MAX / 2)
         return NULL;
     return calloc(1, bytes ? (size_t)bytes : 1);
+}
+
+/*
+ * Makes room in an array for `needed` elements in all; at least doubles it when it must grow.
+ *
+ * units:   size in bytes of one element; *max in elements
+ * out:     the array may have moved; what is new in it is zeroed
+ * returns: false when it does not fit; the array is as it was
+ */
+static inline bool arena_grow(void **array, uint64_t *max, uint64_t needed, uint64_t size)
+{
+    uint64_t wanted = needed > *max * 2 ? needed : *max * 2;
+    void *bigger;
+    if (needed <= *max)
+        return true;
+    if (wanted < 64)
+        wanted = 64;
+    bigger = arena_array(wanted, size);
+    if (!bigger)
+        return false;
+    if (*max)
+        memcpy(bigger, *array, *max * size);
+    free(*array);
+    *array = bigger;
+    *max = wanted;
+    return true;
 }
 
 /*

@@ -7,8 +7,6 @@
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
-#define FIRST 16u
-
 struct listed_op {
     uint64_t offset;
     uint64_t len;
@@ -25,24 +23,6 @@ struct op_list {
     uint8_t *bytes;
     uint64_t nr_bytes, max_bytes;
 };
-
-static bool grow(void **array, uint64_t *max, uint64_t needed, uint64_t size)
-{
-    uint64_t wanted = max_u64(needed, max_u64(FIRST, *max * 2));
-    void *bigger;
-
-    if (needed <= *max)
-        return true;
-    bigger = arena_array(wanted, size);
-    if (!bigger)
-        return false;
-    if (*max)
-        memcpy(bigger, *array, *max * size);
-    free(*array);
-    *array = bigger;
-    *max = wanted;
-    return true;
-}
 
 static void yield(const struct op_list *list, const struct listed_op *op, struct plan_sink *sink)
 {
@@ -113,7 +93,7 @@ bool op_list_empty(const struct op_list *list)
 static enum guest_err append(struct op_list *list, struct listed_op op,
                              struct guest_err_detail *detail)
 {
-    if (!grow((void **)&list->ops, &list->max_ops, list->nr_ops + 1, sizeof(op)))
+    if (!arena_grow((void **)&list->ops, &list->max_ops, list->nr_ops + 1, sizeof(op)))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     list->ops[list->nr_ops++] = op;
     return GUEST_OK;
@@ -125,7 +105,7 @@ enum guest_err op_list_write(struct op_list *list, uint64_t offset, const void *
     struct listed_op op = {
         .kind = CELL_OP_WRITE, .offset = offset, .len = len, .from = list->nr_bytes, .note = note};
 
-    if (!grow((void **)&list->bytes, &list->max_bytes, list->nr_bytes + len, 1))
+    if (!arena_grow((void **)&list->bytes, &list->max_bytes, list->nr_bytes + len, 1))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     memcpy(&list->bytes[list->nr_bytes], bytes, len);
     list->nr_bytes += len;

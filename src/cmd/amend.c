@@ -12,9 +12,9 @@
 #include "compat/exit_status.h"
 #include "compat/progress.h"
 #include "compat/wording.h"
-#include "guest/abi/info.pb-c.h"
 #include "guest/abi/plan.pb-c.h"
 #include "src/cmd/cmd.h"
+#include "src/graph/ask.h"
 #include "src/graph/graph.h"
 #include "src/plan/image_plan.h"
 #include "src/plan/keyslot.h"
@@ -212,17 +212,9 @@ static gboolean run(struct amend *a, const struct amend_current *is, const struc
 
 static gboolean find_current(struct image *image, struct amend_current *out, GError **error)
 {
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-    ProtobufCMessage *message;
-    gboolean ok;
+    Abi__InfoReply *reply = image_ask_info(image, error);
+    gboolean ok = reply != NULL;
 
-    request.node = image_node(image);
-    if (!cell_call(image_cell(image), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &message, error)) {
-        return FALSE;
-    }
-    const Abi__InfoReply *reply = (const Abi__InfoReply *)message;
-    ok = wire_check_error(reply->error, image_filename(image), error);
     if (ok && reply->qcow2 == NULL) {
         ok = wire_refuse(error, "description of a qcow2 image");
     }
@@ -236,7 +228,9 @@ static gboolean find_current(struct image *image, struct amend_current *out, GEr
             .lazy_refcounts = reply->qcow2->lazy_refcounts != 0,
         };
     }
-    protobuf_c_message_free_unpacked(message, NULL);
+    if (reply != NULL) {
+        abi__info_reply__free_unpacked(reply, NULL);
+    }
     return ok;
 }
 

@@ -16,8 +16,8 @@
 #include "compat/profile.h"
 #include "compat/wording.h"
 #include "src/cmd/cmd.h"
+#include "src/graph/ask.h"
 #include "src/graph/graph.h"
-#include "src/wire/decode.h"
 
 #define SECTOR 512u
 
@@ -190,23 +190,6 @@ static void add_children(struct image_info *info, struct image *image, const str
     }
 }
 
-/* Asks the cell for what only it can know. */
-static gboolean ask_cell(struct image *image, struct image_info *info, GError **error)
-{
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-    ProtobufCMessage *reply;
-    gboolean ok;
-
-    request.node = image_node(image);
-    if (!cell_call(image_cell(image), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &reply, error)) {
-        return FALSE;
-    }
-    ok = wire_decode_info((const Abi__InfoReply *)reply, info, error);
-    protobuf_c_message_free_unpacked(reply, NULL);
-    return ok;
-}
-
 static struct image_info *describe(struct image *image, const struct options *opt, GError **error)
 {
     struct image_info *info = image_info_new();
@@ -221,7 +204,7 @@ static struct image_info *describe(struct image *image, const struct options *op
     info->have_actual_size = endpoint_allocated(endpoint, &info->actual_size_bytes);
     info->have_dirty_flag = TRUE;
     info->virtual_size_bytes = image_virtual_size(image);
-    if (image_cell(image) != NULL && !ask_cell(image, info, error)) {
+    if (image_cell(image) != NULL && !image_describe(image, info, error)) {
         image_info_free(info);
         return NULL;
     }

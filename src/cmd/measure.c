@@ -11,9 +11,9 @@
 #include "compat/human.h"
 #include "compat/json.h"
 #include "compat/wording.h"
-#include "guest/abi/info.pb-c.h"
 #include "guest/abi/plan.pb-c.h"
 #include "src/cmd/cmd.h"
+#include "src/graph/ask.h"
 #include "src/graph/graph.h"
 #include "src/graph/snapshot.h"
 #include "src/plan/luks_options.h"
@@ -64,20 +64,6 @@ static gboolean count_data(struct image *image, uint64_t cluster_bytes, uint64_t
 
 /* ---- bitmaps ---- */
 
-static gboolean find_info(struct image *image, struct image_info *info, GError **error)
-{
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-    ProtobufCMessage *message = NULL;
-
-    request.node = image_node(image);
-    if (!cell_call(image_cell(image), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &message, error))
-        return FALSE;
-    gboolean ok = wire_decode_info((const Abi__InfoReply *)message, info, error);
-    protobuf_c_message_free_unpacked(message, NULL);
-    return ok;
-}
-
 /* Clusters that copies of the bitmaps would take: bits, tables, one directory. */
 static uint64_t bitmaps_size(const GPtrArray *bitmaps, uint64_t disk_bytes, uint64_t cluster_bytes)
 {
@@ -102,7 +88,7 @@ static gboolean measure_bitmaps(struct image *image, const struct create_qcow2 *
     if (image == NULL || options->version < 3 || strcmp(image_format(image), "qcow2") != 0)
         return TRUE;
     struct image_info *info = image_info_new();
-    gboolean ok = find_info(image, info, error);
+    gboolean ok = image_describe(image, info, error);
 
     if (ok && info->specific.qcow2 != NULL && info->specific.qcow2->version >= 3) {
         result->have_bitmaps = TRUE;

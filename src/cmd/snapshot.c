@@ -15,6 +15,7 @@
 #include "guest/abi/error_plan.h"
 #include "guest/abi/plan.pb-c.h"
 #include "src/cmd/cmd.h"
+#include "src/graph/ask.h"
 #include "src/graph/graph.h"
 #include "src/plan/image_plan.h"
 #include "src/wire/decode.h"
@@ -28,20 +29,13 @@
 
 static gboolean list(struct image *image, GError **error)
 {
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
     struct image_info *info;
     gboolean ok;
 
     if (image_cell(image) == NULL)
         return TRUE;
-    request.node = image_node(image);
-    if (!cell_call(image_cell(image), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &reply, error))
-        return FALSE;
     info = image_info_new();
-    ok = wire_decode_info((const Abi__InfoReply *)reply, info, error);
-    protobuf_c_message_free_unpacked(reply, NULL);
+    ok = image_describe(image, info, error);
     if (ok)
         human_snapshots(stdout, info->snapshots);
     image_info_free(info);

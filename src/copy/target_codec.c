@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "compat/result.h"
-#include "guest/abi/info.pb-c.h"
-#include "src/wire/decode.h"
+#include "src/graph/ask.h"
 
 static enum cell_codec codec_of(const struct image_info *info)
 {
@@ -23,19 +22,9 @@ static enum cell_codec codec_of(const struct image_info *info)
 
 gboolean target_find_codec(struct image *image, enum cell_codec *out, GError **error)
 {
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-    ProtobufCMessage *message;
-    struct image_info *info;
-    gboolean ok;
+    struct image_info *info = image_info_new();
+    gboolean ok = image_describe(image, info, error);
 
-    request.node = image_node(image);
-    if (!cell_call(image_cell(image), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &message, error)) {
-        return FALSE;
-    }
-    info = image_info_new();
-    ok = wire_decode_info((const Abi__InfoReply *)message, info, error);
-    protobuf_c_message_free_unpacked(message, NULL);
     if (ok) {
         *out = codec_of(info);
     }

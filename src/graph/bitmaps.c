@@ -6,8 +6,8 @@
 
 #include "compat/wording.h"
 #include "guest/abi/cell.pb-c.h"
-#include "guest/abi/info.pb-c.h"
 #include "guest/abi/plan.pb-c.h"
+#include "src/graph/ask.h"
 #include "src/graph/layer.h"
 
 #define GRANULARITY_MIN 512u
@@ -72,9 +72,8 @@ static gboolean take_list(struct image_bitmaps *bitmaps, const Abi__InfoReply *r
 
 struct image_bitmaps *image_bitmaps_new(struct image *image, GError **error)
 {
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
     g_autoptr(ImageBitmaps) bitmaps = g_new0(struct image_bitmaps, 1);
-    ProtobufCMessage *reply;
+    Abi__InfoReply *reply;
     gboolean ok;
 
     bitmaps->image = image;
@@ -82,13 +81,12 @@ struct image_bitmaps *image_bitmaps_new(struct image *image, GError **error)
     if (image_cell(image) == NULL) {
         return g_steal_pointer(&bitmaps);
     }
-    request.node = image_node(image);
-    if (!cell_call(image_cell(image), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &reply, error)) {
+    reply = image_ask_info(image, error);
+    if (reply == NULL) {
         return NULL;
     }
-    ok = take_list(bitmaps, (const Abi__InfoReply *)reply, error);
-    protobuf_c_message_free_unpacked(reply, NULL);
+    ok = take_list(bitmaps, reply, error);
+    abi__info_reply__free_unpacked(reply, NULL);
     return ok ? g_steal_pointer(&bitmaps) : NULL;
 }
 

@@ -6,11 +6,10 @@
 #include <string.h>
 
 #include "compat/wording.h"
-#include "guest/abi/info.pb-c.h"
+#include "src/graph/ask.h"
 #include "src/graph/graph.h"
 #include "src/graph/paths.h"
 #include "src/plan/create_private.h"
-#include "src/wire/decode.h"
 
 #define SPLIT_BYTES (2ull << 30)
 #define EXTENTS_MAX 1000u
@@ -67,22 +66,15 @@ static const char *last_component(const char *path)
 
 static gboolean read_cid(struct image *parent, uint64_t *out, GError **error)
 {
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-    ProtobufCMessage *reply;
-    const Abi__InfoReply *info;
-    gboolean ok;
+    Abi__InfoReply *info = image_ask_info(parent, error);
+    gboolean ok = info != NULL;
 
-    request.node = image_node(parent);
-    if (!cell_call(image_cell(parent), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &reply, error))
-        return FALSE;
-    info = (const Abi__InfoReply *)reply;
-    ok = wire_check_error(info->error, image_filename(parent), error);
     if (ok && info->vmdk == NULL)
         ok = wording_fail(error, "backing_file must be a vmdk image");
     if (ok)
         *out = info->vmdk->cid;
-    protobuf_c_message_free_unpacked(reply, NULL);
+    if (info != NULL)
+        abi__info_reply__free_unpacked(info, NULL);
     return ok;
 }
 

@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "compat/wording.h"
-#include "guest/abi/info.pb-c.h"
+#include "src/graph/ask.h"
 #include "src/graph/keys.h"
 #include "src/plan/luks_options.h"
-#include "src/wire/decode.h"
 
 #define SALT_BYTES      32u
 #define STRIPES         4000u
@@ -17,26 +16,20 @@
 /* The hash that the header derives keys with. */
 static gboolean find_hash(struct image *image, enum crypto_hash *out, GError **error)
 {
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-    ProtobufCMessage *message;
-    gboolean ok;
+    Abi__InfoReply *reply = image_ask_info(image, error);
 
-    request.node = image_node(image);
-    if (!cell_call(image_cell(image), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &message, error)) {
+    if (reply == NULL) {
         return FALSE;
     }
-    const Abi__InfoReply *reply = (const Abi__InfoReply *)message;
-    ok = wire_check_error(reply->error, image_filename(image), error);
     *out = CRYPTO_HASH_NONE;
-    if (ok && reply->luks != NULL) {
+    if (reply->luks != NULL) {
         *out = crypto_hash_find(reply->luks->hash_alg, strlen(reply->luks->hash_alg));
     }
-    protobuf_c_message_free_unpacked(message, NULL);
-    if (ok && *out == CRYPTO_HASH_NONE) {
+    abi__info_reply__free_unpacked(reply, NULL);
+    if (*out == CRYPTO_HASH_NONE) {
         return wording_fail(error, "The image has no key slots");
     }
-    return ok;
+    return TRUE;
 }
 
 static gboolean find_password(const char *id, ProtobufCBinaryData *out, GError **error)
