@@ -18,6 +18,26 @@ static const struct wording_row rows[] = {
     {PARALLELS_ERR_EXT_OFFSET, "Invalid image: Too big offset"},
     {PARALLELS_ERR_SECTOR_COUNT, "Could not refresh total sector count: File too large"},
 
+    {PARALLELS_ERR_EXT_READ, "Failed to read Format Extension cluster: Input/output error"},
+    {PARALLELS_ERR_EXT_SUM,
+     "Wrong checksum in Format Extension header. Format extension is corrupted."},
+    {PARALLELS_ERR_EXT_SHORT, "Can not read feature header, as remaining bytes ({0}) in Format "
+                              "Extension is less than Feature header size (24)"},
+    {PARALLELS_ERR_EXT_FLAGS, "Flags for extension feature are unsupported"},
+    {PARALLELS_ERR_EXT_DATA_SIZE, "Feature data_size exceedes Format Extension cluster"},
+    {PARALLELS_ERR_EXT_FEATURE, "Unknown feature: 0x{0x}"},
+    {PARALLELS_ERR_BITMAP_SHORT, "Too small Bitmap Feature area in Parallels Format Extension: "
+                                 "{0} bytes, expected at least 32 bytes"},
+    {PARALLELS_ERR_BITMAP_SIZE,
+     "Bitmap size (in sectors) {0d} differs from disk size in sectors {1d}"},
+    {PARALLELS_ERR_BITMAP_TABLE, "Bitmaps feature corrupted: l1 table exceeds extension data_size"},
+    {PARALLELS_ERR_BITMAP_GRANULARITY, "Bitmap granularity of {0} sectors is not supported"},
+    {PARALLELS_ERR_BITMAP_TWICE, "Bitmap already exists: {span}"},
+    {PARALLELS_ERR_BITMAP_TABLE_SIZE, "Bitmap table size {0} does not correspond to bitmap size "
+                                      "and cluster size. Expected {1}"},
+    {PARALLELS_ERR_BITMAP_DATA, "Failed to read bitmap data cluster: Input/output error"},
+    {PARALLELS_WARN_EXT_IGNORED, "Format Extension ignored in RW mode"},
+
     {PARALLELS_ERR_CREATE_SIZE, "The image size is too large for file format 'parallels' (try "
                                 "using a larger cluster size)"},
     {PARALLELS_ERR_CREATE_CLUSTER, "Cluster size is out of range for a Parallels image"},

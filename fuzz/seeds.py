@@ -162,6 +162,16 @@ def parallels_images(folder):
     poked("in-use", 44, b"Ynot")
     poked("twice", 72, made["plain"][68:72])
     poked("outside", 72, b"\xff")
+    name = "00112233-4455-6677-8899-aabbccddeeff"
+    for kind, words in (
+        ("bitmaps", ["bitmap=%s:1:05" % name, "bitmap=1%s:2:1" % name[1:]]),
+        ("bitmap-short", ["bitmap=%s:1:0" % name, "data_size=20"]),
+        ("ext-unknown", ["feature=1:0:8:0011223344556677"]),
+    ):
+        with open(path, "wb") as f:
+            f.write(made["plain"])
+        run("python3", "-B", os.path.join(HERE, "../tests/lib/parallels_fab.py"), path, *words, folder=folder)
+        made[kind] = read(path)
     return made
 
 

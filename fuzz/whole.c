@@ -6,8 +6,9 @@
 #include "fuzz/session.h"
 #include "guest/plan/chain_read.h"
 
-#define MAP_RECORDS 512
-#define TAIL_BYTES  (1u << 20)
+#define MAP_RECORDS  512
+#define TAIL_BYTES   (1u << 20)
+#define BITMAP_BYTES 4096u
 
 static void map_all(struct fuzz_session *s, const struct node *node)
 {
@@ -15,6 +16,20 @@ static void map_all(struct fuzz_session *s, const struct node *node)
     fuzz_map(s, node, 0, node->virtual_size, MAP_RECORDS, 0);
     fuzz_map(s, node, node->virtual_size - tail, tail, MAP_RECORDS, 1);
     fuzz_map(s, node, 0, tail, 1, 0);
+}
+
+/* The first bits of every bitmap that INFO names. */
+static void read_bitmaps(struct fuzz_session *s, const Abi__InfoReply *reply, uint32_t node)
+{
+    for (size_t i = 0; reply->parallels && i < reply->parallels->n_bitmap; i++) {
+        Abi__BitmapReadRequest request = ABI__BITMAP_READ_REQUEST__INIT;
+
+        request.node = node;
+        request.name = reply->parallels->bitmap[i]->name;
+        request.length = BITMAP_BYTES;
+        fuzz_forget(fuzz_call(s, CELL_METHOD_BITMAP_READ, &request.base, 0,
+                              &abi__status_reply__descriptor));
+    }
 }
 
 /* The bytes of the disk's start and end, decoded where they are compressed. */
@@ -34,6 +49,7 @@ static void read_all(struct fuzz_session *s, const char *format)
 {
     const struct node *node = fuzz_open(s, format, false, false);
     Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
+    ProtobufCMessage *reply;
 
     if (!node)
         return;
@@ -41,7 +57,9 @@ static void read_all(struct fuzz_session *s, const char *format)
     map_all(s, node);
     read_bytes(s, node);
     request.node = node->id;
-    fuzz_forget(fuzz_call(s, CELL_METHOD_INFO, &request.base, 0, &abi__info_reply__descriptor));
+    reply = fuzz_call(s, CELL_METHOD_INFO, &request.base, 0, &abi__info_reply__descriptor);
+    read_bitmaps(s, (const Abi__InfoReply *)reply, node->id);
+    fuzz_forget(reply);
 }
 
 static void check(struct fuzz_session *s, const char *format)

@@ -2,8 +2,7 @@
 /*
  * The Parallels driver: opening an image, mapping through its BAT, and the table of its verbs.
  *
- * The order of the rules is stock's (11.1). Bitmaps of the format extension are not shown by
- * anything that stock prints, so only its header is looked at.
+ * The order of the rules is stock's (11.1).
  */
 #include "guest/formats/parallels.h"
 
@@ -88,20 +87,20 @@ static enum guest_err validate_header(struct parallels *p, struct span bytes,
     return GUEST_OK;
 }
 
-static enum guest_err check_extension(const struct parallels *p, struct guest_err_detail *detail)
+/* Whoever writes does not look at it, as in stock, and is told so. */
+static enum guest_err look_at_extension(struct node *node, bool read_write,
+                                        struct guest_err_detail *detail)
 {
-    uint8_t magic[sizeof(uint64_t)];
-    enum guest_err err;
+    struct parallels *p = parallels_of(node);
 
     if (p->header.ext_off == 0)
         return GUEST_OK;
-    if (p->header.ext_off > INT64_MAX / PARALLELS_SECTOR)
+    if (p->header.ext_off >= INT64_MAX / PARALLELS_SECTOR)
         return parallels_error(detail, PARALLELS_ERR_EXT_OFFSET, 0);
-    err = source_read_padded(p->source, p->header.ext_off * PARALLELS_SECTOR, sizeof(magic), magic,
-                             detail);
-    if (!err && load_le64(magic) != PARALLELS_EXT_MAGIC)
-        err = parallels_error(detail, PARALLELS_ERR_EXT_MAGIC, load_le64(magic));
-    return err;
+    if (!read_write)
+        return parallels_read_extension(p, detail);
+    node->warnings[node->nr_warnings++] = PARALLELS_WARN_EXT_IGNORED;
+    return GUEST_OK;
 }
 
 static enum guest_err parallels_open(struct node *node, const Abi__OpenRequest *request,
@@ -121,7 +120,7 @@ static enum guest_err parallels_open(struct node *node, const Abi__OpenRequest *
     decode_header(span_of(bytes, sizeof(bytes)), &p->header);
     err = validate_header(p, span_of(bytes, sizeof(bytes)), detail);
     if (!err)
-        err = check_extension(p, detail);
+        err = look_at_extension(node, request->read_write, detail);
     if (err)
         return err;
     node->virtual_size = p->header.nb_sectors * PARALLELS_SECTOR;
@@ -167,14 +166,6 @@ static enum guest_err parallels_map(struct node *node, uint64_t start, uint64_t 
     return GUEST_OK;
 }
 
-/* Stock's driver has no summary of an image to show. */
-static enum guest_err parallels_info(struct node *node, Abi__InfoReply *reply,
-                                     struct guest_err_detail *detail)
-{
-    reply->no_summary = true;
-    return GUEST_OK;
-}
-
 static void parallels_close(struct node *node)
 {
     struct parallels *p = parallels_of(node);
@@ -182,6 +173,7 @@ static void parallels_close(struct node *node)
     if (!p)
         return;
     table_window_clear(&p->bat);
+    free(p->bitmaps);
     free(p);
     node->state = NULL;
 }
@@ -196,5 +188,6 @@ const struct format_driver format_parallels = {
     .create = parallels_create,
     .writer_open = parallels_writer_open,
     .resize = parallels_resize,
+    .bitmap_read = parallels_bitmap_read,
     .close = parallels_close,
 };

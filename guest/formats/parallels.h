@@ -22,6 +22,16 @@ struct parallels_header {
     uint64_t ext_off;
 };
 
+/* A dirty bitmap of the format extension; validated. */
+struct parallels_bitmap {
+    uint8_t id[PARALLELS_BITMAP_ID_BYTES];
+    uint32_t granularity; /* bytes */
+    uint32_t l1_size;     /* entries */
+    uint64_t l1_offset;   /* bytes of the file */
+};
+#define PARALLELS_BITMAPS_MAX       1024u
+#define PARALLELS_BITMAP_NAME_BYTES 36u
+
 struct parallels {
     struct source *source;
     struct parallels_header header;
@@ -32,6 +42,8 @@ struct parallels {
     uint64_t data_start;   /* bytes; where clusters begin, whatever the header says */
     bool data_off_ok;      /* the header says so as well */
     struct table_window bat;
+    struct parallels_bitmap *bitmaps; /* NULL for who writes */
+    uint32_t nr_bitmaps;
 };
 
 static inline struct parallels *parallels_of(struct node *node)
@@ -58,6 +70,37 @@ static inline bool parallels_cluster_ok(const struct parallels *p, uint64_t offs
 {
     return offset >= p->data_start && range_inside_u64(offset, p->cluster_size, p->file_bytes);
 }
+
+/*
+ * Checks the format extension and takes note of its bitmaps, for an image that has one.
+ *
+ * out:     p->bitmaps, p->nr_bitmaps
+ * returns: PARALLELS_ERR_EXT_*, PARALLELS_ERR_BITMAP_*; GUEST_ERR_TOO_MUCH_WORK; GUEST_ERR_IO
+ * bound:   one cluster of at most 64 MiB, of memory and of reading
+ */
+enum guest_err parallels_read_extension(struct parallels *p, struct guest_err_detail *detail);
+
+/*
+ * Lets an image that is changed go without its extension: a write to the header and a barrier, or
+ * nothing where there is none.
+ */
+struct op_list;
+enum guest_err parallels_drop_extension(const struct parallels *p, struct op_list *list,
+                                        struct guest_err_detail *detail);
+
+/*
+ * The name of a bitmap.
+ *
+ * in:      id: PARALLELS_BITMAP_ID_BYTES
+ * out:     out: PARALLELS_BITMAP_NAME_BYTES, no NUL
+ */
+void parallels_bitmap_name(const uint8_t *id, uint8_t *out);
+
+/* parallels_bitmap.c */
+enum guest_err parallels_info(struct node *node, Abi__InfoReply *reply,
+                              struct guest_err_detail *detail);
+enum guest_err parallels_bitmap_read(struct node *node, const Abi__BitmapReadRequest *request,
+                                     uint8_t *buf, struct guest_err_detail *detail);
 
 /* parallels_check.c */
 enum guest_err parallels_check(struct node *node, const Abi__CheckRequest *request,

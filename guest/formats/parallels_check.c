@@ -3,7 +3,11 @@
  * The check of a Parallels image, and what it repairs, as stock 11.1 does both: the header, entries
  * that leave the file, space at its end, clusters that two entries name.
  *
- * A cluster of two entries is copied to the end of the file for the second one.
+ * A cluster of two entries is copied for the second one, into the first place that no entry names,
+ * or to the end of the file. As in stock, the first one goes to the end in images that were not
+ * closed, or have an entry that leaves the file. A format extension lies
+ * where no entry leads, so what a repair copies or cuts off may be its own: the header lets go of
+ * it first.
  */
 #include "guest/formats/cluster_set.h"
 #include "guest/formats/parallels.h"
@@ -22,9 +26,14 @@ struct check {
     struct op_list *entries; /* of it, entries of clusters that must be copied first */
     uint64_t end;            /* of the last sound cluster, bytes */
     uint64_t previous;       /* offset of the cluster before, 0: none */
-    uint64_t copy_to;        /* where the next copy goes, bytes */
-    struct cluster_set used;
-    bool last_duplicate; /* the last entry that was looked at */
+    uint64_t copy_to;        /* where copies go that find no hole, bytes */
+    bool outside;            /* an entry leaves the file */
+    uint64_t hole;           /* number of a place; none before it is free */
+    uint64_t nr_holes;       /* places that may be one */
+    uint64_t nr_places;      /* that the file has */
+    struct cluster_set used; /* places, counted from data_start on, that entries reach into */
+    struct cluster_set seen; /* of them, those whose first entry was looked at */
+    bool last_duplicate;     /* the last entry that was looked at */
 };
 
 static void found(struct check *c, enum parallels_err code, bool fixed, uint64_t n0)
@@ -94,6 +103,7 @@ static enum guest_err look_outside(struct check *c, uint64_t index, uint64_t off
         c->end = max_u64(c->end, offset + c->p->cluster_size);
         return GUEST_OK;
     }
+    c->outside = true;
     found(c, PARALLELS_FOUND_OUTSIDE, c->fix_errors, index);
     return c->fix_errors ? put32(c, c->list, entry_at(index), 0, CELL_NOTE_L2_TABLE) : GUEST_OK;
 }
@@ -114,14 +124,48 @@ static enum guest_err check_leak(struct check *c)
     return GUEST_OK;
 }
 
+static uint64_t place_of(const struct check *c, uint64_t offset)
+{
+    return (offset - c->p->data_start) / c->p->cluster_size;
+}
+
+/* With the older magic a cluster may reach into two places. */
+static enum guest_err look_used(struct check *c, uint64_t index, uint64_t offset)
+{
+    uint64_t last = place_of(c, offset + c->p->cluster_size - 1);
+    bool fresh;
+
+    (void)index;
+    if (!parallels_cluster_ok(c->p, offset))
+        return GUEST_OK;
+    for (uint64_t i = place_of(c, offset); i <= last; i++) {
+        if (!cluster_set_add(&c->used, i, &fresh))
+            return err_plain(c->detail, GUEST_ERR_NO_MEMORY);
+    }
+    return GUEST_OK;
+}
+
+/* The first place that nothing is in; copies go there in order. */
+static uint64_t find_room(struct check *c)
+{
+    uint64_t cluster = c->p->cluster_size, to = c->copy_to;
+
+    while (c->hole < c->nr_holes && cluster_set_has(&c->used, c->hole))
+        c->hole++;
+    if (c->hole < c->nr_holes)
+        return c->p->data_start + c->hole++ * cluster;
+    c->copy_to += cluster;
+    c->nr_holes = c->nr_places;
+    return to;
+}
+
 static enum guest_err copy_cluster(struct check *c, uint64_t index, uint64_t offset)
 {
-    uint64_t to = c->copy_to;
+    uint64_t to = find_room(c);
     enum guest_err err;
 
     if (to / c->p->entry_unit > UINT32_MAX)
         return err_plain(c->detail, GUEST_ERR_FILE_TOO_LARGE);
-    c->copy_to += c->p->cluster_size;
     err = op_list_copy(c->list, offset, to, c->p->cluster_size, CELL_NOTE_DATA, c->detail);
     return err ? err
                : put32(c, c->entries, entry_at(index), (uint32_t)(to / c->p->entry_unit),
@@ -134,7 +178,7 @@ static enum guest_err look_duplicate(struct check *c, uint64_t index, uint64_t o
 
     if (!parallels_cluster_ok(c->p, offset))
         return GUEST_OK;
-    if (!cluster_set_add(&c->used, (offset - c->p->data_start) / c->p->cluster_size, &fresh))
+    if (!cluster_set_add(&c->seen, place_of(c, offset), &fresh))
         return err_plain(c->detail, GUEST_ERR_NO_MEMORY);
     c->last_duplicate = !fresh;
     if (fresh)
@@ -155,22 +199,43 @@ static enum guest_err look_statistics(struct check *c, uint64_t index, uint64_t 
     return GUEST_OK;
 }
 
+/* The header lets go of the extension, before anything else is written. */
+static enum guest_err drop_extension(struct check *c)
+{
+    struct op_list *list = op_list_new(c->p->source->blob);
+    enum guest_err err;
+
+    if (!list)
+        return err_plain(c->detail, GUEST_ERR_NO_MEMORY);
+    err = parallels_drop_extension(c->p, list, c->detail);
+    if (!err)
+        err = op_list_append(list, c->list, c->detail);
+    if (err) {
+        op_list_free(list);
+        return err;
+    }
+    op_list_free(c->list);
+    c->list = list;
+    return GUEST_OK;
+}
+
 /*
  * What the repair writes around the copies and entries: the file gets its size first, copies are
  * durable before an entry names them, and at last the image counts as closed.
  */
 static enum guest_err finish_repair(struct check *c, struct node *node)
 {
-    struct op_list *list = c->list;
     uint64_t size = c->copy_to;
-    enum guest_err err = GUEST_OK;
+    bool cuts = c->fix_leaks && size < c->p->file_bytes, copies = !op_list_empty(c->entries);
+    enum guest_err err = cuts || copies ? drop_extension(c) : GUEST_OK;
+    struct op_list *list = c->list;
 
-    if (!op_list_empty(c->entries)) {
+    if (!err && copies) {
         err = op_list_simple(list, CELL_OP_BARRIER, 0, 0, CELL_NOTE_NONE, c->detail);
         if (!err)
             err = op_list_append(list, c->entries, c->detail);
     }
-    if (!err && c->fix_leaks && size < c->p->file_bytes) {
+    if (!err && cuts) {
         err = op_list_simple(list, CELL_OP_BARRIER, 0, 0, CELL_NOTE_NONE, c->detail);
         if (!err)
             err = op_list_simple(list, CELL_OP_TRUNCATE, size, 0, CELL_NOTE_FILE_SIZE, c->detail);
@@ -201,8 +266,14 @@ static enum guest_err run(struct check *c)
     c->copy_to =
         c->p->data_start +
         div_round_up_u64(c->copy_to - c->p->data_start, c->p->cluster_size) * c->p->cluster_size;
-    if (!err && !cluster_set_init(&c->used, clusters + 1))
+    if (!err &&
+        !(cluster_set_init(&c->used, clusters + 2) && cluster_set_init(&c->seen, clusters + 1)))
         err = err_plain(c->detail, GUEST_ERR_NO_MEMORY);
+    c->nr_places = min_u64((c->copy_to - c->p->data_start) / c->p->cluster_size, clusters);
+    if (!c->outside && c->p->header.in_use != PARALLELS_IN_USE)
+        c->nr_holes = c->nr_places;
+    if (!err && c->fix_errors)
+        err = each_entry(c, look_used);
     if (!err)
         err = each_entry(c, look_duplicate);
     if (!err)
@@ -238,6 +309,7 @@ enum guest_err parallels_check(struct node *node, const Abi__CheckRequest *reque
     if (!err && c.last_duplicate && !c.fix_errors)
         err = err_numbers(detail, GUEST_ERR_IO, EBUSY_NUMBER, 0, 0, 0);
     cluster_set_clear(&c.used);
+    cluster_set_clear(&c.seen);
     op_list_free(c.list);
     op_list_free(c.entries);
     return err;

@@ -5,7 +5,7 @@
  * Growing: entries that become visible are zeros first. When the BAT outgrows the room in front of
  * the data, the clusters that are in its way are copied to the end of the file, then their entries
  * follow, then the room is zeroed, and one write to the header switches over. Shrinking is that
- * write alone, and the file's new end.
+ * write alone, and the file's new end. Bitmaps of the extension are for the old size: they go.
  */
 #include "guest/abi/error_plan.h"
 #include "guest/formats/parallels.h"
@@ -134,8 +134,6 @@ static enum guest_err validate(const struct parallels *p, const Abi__ResizeReque
 {
     if (p->header.in_use == PARALLELS_IN_USE || !p->data_off_ok)
         return err_plain(detail, GUEST_ERR_PLAN_DIRTY);
-    if (p->header.ext_off)
-        return err_plain(detail, GUEST_ERR_PLAN_BITMAPS);
     if (request->preallocation != ABI__PREALLOCATION__PREALLOC_OFF)
         return parallels_error(detail, PARALLELS_ERR_RESIZE_PREALLOC, 0);
     if (request->size > INT64_MAX || request->size % PARALLELS_SECTOR != 0 ||
@@ -148,8 +146,10 @@ static enum guest_err validate(const struct parallels *p, const Abi__ResizeReque
 static enum guest_err plan_ops(struct resize *r, uint64_t size)
 {
     uint64_t old = r->p->header.nb_sectors * PARALLELS_SECTOR;
-    enum guest_err err = size > old ? grow(r) : look_at_bat(r);
+    enum guest_err err = parallels_drop_extension(r->p, r->list, r->detail);
 
+    if (!err)
+        err = size > old ? grow(r) : look_at_bat(r);
     if (!err)
         err = write_header(r, size / PARALLELS_SECTOR);
     if (!err && size < old && r->used_end < r->p->file_bytes) {

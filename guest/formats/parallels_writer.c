@@ -24,10 +24,24 @@ static uint64_t data_entry(const void *image, uint64_t offset)
     return offset / p->entry_unit;
 }
 
+/* Bitmaps that do not see what is written are worth nothing. */
+static void before(void *image, struct plan_sink *sink)
+{
+    struct parallels *p = image;
+
+    if (p->header.ext_off == 0)
+        return;
+    p->header.ext_off = 0;
+    store_le64(
+        plan_write(sink, p->source->blob, PARALLELS_AT_EXT_OFF, sizeof(uint64_t), CELL_NOTE_HEADER),
+        0);
+}
+
 static const struct table_format parallels_tables = {
     .entry_bytes = PARALLELS_ENTRY_BYTES,
     .look = look,
     .data_entry = data_entry,
+    .before = before,
 };
 
 /* The end of the last cluster that an entry names. */
@@ -75,8 +89,6 @@ enum guest_err parallels_writer_open(struct node *node, const struct image_write
 
     if (p->header.in_use == PARALLELS_IN_USE || !p->data_off_ok)
         return err_plain(detail, GUEST_ERR_PLAN_DIRTY);
-    if (p->header.ext_off)
-        return err_plain(detail, GUEST_ERR_PLAN_BITMAPS);
     err = find_end(p, &image.end, detail);
     if (err)
         return err;

@@ -3,12 +3,14 @@
  * `convert --bitmaps`: the source's persistent bitmaps are made anew in the target, when its data
  * is there. The order in which they are made, by which errors are told, is stock's: the last first.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "compat/wording.h"
 #include "guest/abi/error_plan.h"
 #include "src/cmd/convert.h"
 #include "src/plan/bitmap.h"
+#include "src/wire/decode.h"
 
 #define NODE_NAME       "#block100" /* as in bitmap.c */
 #define ACTIONS_PER_MAX 3u
@@ -146,6 +148,15 @@ static gboolean plan(struct convert_target *target, const struct image_bitmaps *
     return bitmap_plan(target->image, &request, outcome, error);
 }
 
+/* The format has bitmaps, but nothing is stored in it. */
+static void report_refusal(const struct batch *batch)
+{
+    const struct image_bitmap *bitmap = g_ptr_array_index(batch->about, 0);
+
+    report_error("Failed to create bitmap %s: Can't store persistent bitmaps to " NODE_NAME ": %s",
+                 bitmap->shown, g_strerror(ENOTSUP));
+}
+
 static void report_failure(const struct batch *batch, const struct bitmap_outcome *outcome)
 {
     const struct image_bitmap *bitmap = g_ptr_array_index(batch->about, outcome->nr_done);
@@ -188,7 +199,9 @@ static gboolean carry_out(struct convert_target *target, struct image_bitmaps *b
         ok = plan(target, bitmaps, batch, first_of(batch, outcome.nr_done), blob, &again, &error);
         g_clear_error(&again.failure);
     }
-    if (!ok || !bitmap_apply(target->image, &error)) {
+    if (!ok && wire_error_code(error) == GUEST_ERR_NOT_SUPPORTED) {
+        report_refusal(batch);
+    } else if (!ok || !bitmap_apply(target->image, &error)) {
         report_gerror(bitmaps->error != NULL ? bitmaps->error : error);
         ok = FALSE;
     }
@@ -200,9 +213,10 @@ static gboolean carry_out(struct convert_target *target, struct image_bitmaps *b
 gboolean convert_copy_bitmaps(const struct options *opt, struct image_bitmaps *bitmaps,
                               struct convert_target *target)
 {
+    guint nr = bitmaps->persistent ? bitmaps->list->len : 0;
     gboolean ok = TRUE;
 
-    for (guint from = 0, to; from < bitmaps->list->len && ok; from = to) {
+    for (guint from = 0, to; from < nr && ok; from = to) {
         g_autoptr(GArray) actions = g_array_new(FALSE, FALSE, sizeof(Abi__BitmapAction));
         g_autoptr(GPtrArray) about = g_ptr_array_new();
         struct batch batch = {actions, about};

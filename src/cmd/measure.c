@@ -13,8 +13,7 @@
 #include "compat/wording.h"
 #include "guest/abi/plan.pb-c.h"
 #include "src/cmd/cmd.h"
-#include "src/graph/ask.h"
-#include "src/graph/graph.h"
+#include "src/graph/bitmaps.h"
 #include "src/graph/snapshot.h"
 #include "src/plan/luks_options.h"
 #include "src/plan/qcow2_options.h"
@@ -65,19 +64,18 @@ static gboolean count_data(struct image *image, uint64_t cluster_bytes, uint64_t
 /* ---- bitmaps ---- */
 
 /* Clusters that copies of the bitmaps would take: bits, tables, one directory. */
-static uint64_t bitmaps_size(const GPtrArray *bitmaps, uint64_t disk_bytes, uint64_t cluster_bytes)
+static uint64_t bitmaps_size(const struct image_bitmaps *bitmaps, uint64_t cluster_bytes)
 {
     uint64_t total = 0, directory = 0;
 
-    for (guint i = 0; bitmaps != NULL && i < bitmaps->len; i++) {
-        const struct bitmap_entry *bitmap = g_ptr_array_index(bitmaps, i);
-        uint64_t bits = (disk_bytes + bitmap->granularity_bytes - 1) / bitmap->granularity_bytes;
-        uint64_t data = round_up((bits + 7) / 8, cluster_bytes);
+    for (guint i = 0; bitmaps->persistent && i < bitmaps->list->len; i++) {
+        const struct image_bitmap *bitmap = g_ptr_array_index(bitmaps->list, i);
+        uint64_t data = round_up(bitmap->length, cluster_bytes);
 
         if (bitmap->in_use)
             continue;
         total += data + round_up(data / cluster_bytes * 8, cluster_bytes);
-        directory += round_up(BITMAP_ENTRY_BYTES + strlen(bitmap->name), 8);
+        directory += round_up(BITMAP_ENTRY_BYTES + g_bytes_get_size(bitmap->name), 8);
     }
     return total + round_up(directory, cluster_bytes);
 }
@@ -85,18 +83,16 @@ static uint64_t bitmaps_size(const GPtrArray *bitmaps, uint64_t disk_bytes, uint
 static gboolean measure_bitmaps(struct image *image, const struct create_qcow2 *options,
                                 struct measure_result *result, GError **error)
 {
-    if (image == NULL || options->version < 3 || strcmp(image_format(image), "qcow2") != 0)
+    if (options->version < 3)
         return TRUE;
-    struct image_info *info = image_info_new();
-    gboolean ok = image_describe(image, info, error);
+    g_autoptr(ImageBitmaps) bitmaps = image_bitmaps_new(image, error);
 
-    if (ok && info->specific.qcow2 != NULL && info->specific.qcow2->version >= 3) {
-        result->have_bitmaps = TRUE;
-        result->bitmaps_bytes = bitmaps_size(
-            info->specific.qcow2->bitmaps, image_virtual_size(image), options->cluster_size_bytes);
-    }
-    image_info_free(info);
-    return ok;
+    if (bitmaps == NULL)
+        return FALSE;
+    result->have_bitmaps = bitmaps->supported;
+    if (bitmaps->supported)
+        result->bitmaps_bytes = bitmaps_size(bitmaps, options->cluster_size_bytes);
+    return TRUE;
 }
 
 /* ---- targets ---- */

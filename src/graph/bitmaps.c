@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "compat/profile.h"
 #include "compat/wording.h"
 #include "guest/abi/cell.pb-c.h"
 #include "guest/abi/plan.pb-c.h"
@@ -47,25 +48,35 @@ static gboolean add_bitmap(struct image_bitmaps *bitmaps, const Abi__Bitmap *fro
     return TRUE;
 }
 
+static gboolean add_bitmaps(struct image_bitmaps *bitmaps, Abi__Bitmap *const *list, size_t nr,
+                            GError **error)
+{
+    if (nr > WIRE_BITMAPS_MAX) {
+        return wire_refuse(error, "number of bitmaps");
+    }
+    for (size_t i = 0; i < nr; i++) {
+        if (!add_bitmap(bitmaps, list[i], error)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 static gboolean take_list(struct image_bitmaps *bitmaps, const Abi__InfoReply *reply,
                           GError **error)
 {
-    const Abi__Qcow2Info *qcow2 = reply->qcow2;
-
     if (!wire_check_error(reply->error, image_filename(bitmaps->image), error)) {
         return FALSE;
     }
-    if (qcow2 == NULL) {
-        return TRUE;
+    if (reply->qcow2 != NULL) {
+        bitmaps->supported = reply->qcow2->version >= 3;
+        bitmaps->persistent = TRUE;
+        return add_bitmaps(bitmaps, reply->qcow2->bitmap, reply->qcow2->n_bitmap, error);
     }
-    bitmaps->supported = qcow2->version >= 3;
-    if (qcow2->n_bitmap > WIRE_BITMAPS_MAX) {
-        return wire_refuse(error, "number of bitmaps");
-    }
-    for (size_t i = 0; i < qcow2->n_bitmap; i++) {
-        if (!add_bitmap(bitmaps, qcow2->bitmap[i], error)) {
-            return FALSE;
-        }
+    /* Stock reads those of Parallels, but keeps them for the time it runs alone. */
+    if (reply->parallels != NULL) {
+        bitmaps->supported = profile_get()->id >= PROFILE_10_0;
+        return add_bitmaps(bitmaps, reply->parallels->bitmap, reply->parallels->n_bitmap, error);
     }
     return TRUE;
 }

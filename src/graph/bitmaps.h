@@ -22,7 +22,8 @@ struct image_bitmap {
 
 struct image_bitmaps {
     struct image *image; /* borrowed */
-    gboolean supported;  /* the format can store them */
+    gboolean supported;  /* the format has such a thing */
+    gboolean persistent; /* they outlive the program, as stock sees it: those are copied */
     GPtrArray *list;     /* of struct image_bitmap *, in the image's order */
     uint64_t length;     /* of all bits together, bytes */
     GError *error;       /* what reading them failed with, if it did */

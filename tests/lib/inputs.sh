@@ -118,6 +118,11 @@ vhdx_edit() {
     python3 -B "$test_lib/vhdx_edit.py" "$@"
 }
 
+# parallels_ext IMAGE WORDS...: a format extension; see parallels_fab.py.
+parallels_ext() {
+    python3 -B "$test_lib/parallels_fab.py" "$@"
+}
+
 # fabr NAME FILE [KEY=VALUE..]: one of the images of readonly_fab.py.
 fabr() {
     python3 -B "$test_lib/readonly_fab.py" "$@"
