@@ -47,7 +47,7 @@ static const struct wording_row rows[] = {
 
     {VMDK_ERR_STREAM_ALLOCATED, "Could not write to allocated cluster for streamOptimized"},
     {VMDK_ERR_WRITE_KIND, "instar does not write into a VMDK image of this kind"},
-    {VMDK_ERR_RESIZE_KIND, "instar resizes VMDK images of one sparse or flat extent only"},
+    {VMDK_ERR_RESIZE_KIND, "instar does not resize a VMDK image of this kind"},
     {VMDK_ERR_RESIZE_PREALLOC, "instar does not preallocate when it resizes a VMDK image"},
 
     {VMDK_ERR_ENTRY, "Input/output error"},

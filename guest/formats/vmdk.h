@@ -14,6 +14,8 @@
 #include "guest/formats/vmdk_layout.h"
 #include "guest/formats/writer.h"
 
+#define VMDK_EXTENTS_MAX 1000u
+
 /* What the descriptor calls an extent. */
 enum vmdk_type {
     VMDK_TYPE_NONE, /* the image itself */

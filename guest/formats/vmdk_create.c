@@ -26,15 +26,6 @@ static const char *const subformat_words[] = {"monolithicSparse", "monolithicFla
                                               "twoGbMaxExtentSparse", "twoGbMaxExtentFlat",
                                               "streamOptimized"};
 
-/* What of one extent comes next. */
-enum step {
-    STEP_SIZE,
-    STEP_RGD,
-    STEP_GD,
-    STEP_HEAD,
-    STEP_END, /* next extent */
-};
-
 struct vmdk_creation {
     struct plan plan;
     enum subformat subformat;
@@ -46,8 +37,7 @@ struct vmdk_creation {
 
     /* where the plan is */
     uint64_t extent;
-    enum step step;
-    uint64_t entry; /* of the directory */
+    struct vmdk_new_extent now;
 };
 
 static bool is_flat(const struct vmdk_creation *c)
@@ -171,97 +161,15 @@ static uint32_t extent_blob(const struct vmdk_creation *c)
     return is_single(c) ? c->blob : c->first_extent_blob + (uint32_t)c->extent;
 }
 
-/* Entries of the directory at `sector`, whose tables follow it. */
-static void yield_directory(struct vmdk_creation *c, const struct vmdk_layout *layout,
-                            uint64_t sector, struct plan_sink *sink)
+static void begin_extent(struct vmdk_creation *c)
 {
-    uint64_t first = sector + layout->gd_sectors;
-    uint64_t nr = min_u64(layout->tables - c->entry, PLAN_CHUNK_BYTES / 4);
-    uint8_t *out = plan_write(sink, extent_blob(c), sector * VMDK_SECTOR_BYTES + c->entry * 4,
-                              nr * 4, CELL_NOTE_L1_TABLE);
-
-    for (uint64_t i = 0; i < nr; i++) {
-        uint32_t entry = (uint32_t)(first + (c->entry + i) * VMDK_MADE_GT_SECTORS);
-
-        memcpy(out + i * 4, &entry, 4);
-    }
-    c->entry += nr;
-    if (c->entry == layout->tables) {
-        c->entry = 0;
-        c->step++;
-    }
-}
-
-static uint64_t file_bytes(const struct vmdk_creation *c, const struct vmdk_layout *layout)
-{
-    if (is_flat(c))
-        return extent_sectors(c) * VMDK_SECTOR_BYTES;
-    if (!layout->stream)
-        return layout->overhead * VMDK_SECTOR_BYTES;
-    return (layout->overhead + 1 + layout->gd_sectors + VMDK_FOOTER_SECTORS) * VMDK_SECTOR_BYTES;
-}
-
-/* An empty stream's end: the directory, of zeros, and the footer. */
-static void yield_stream_end(const struct vmdk_creation *c, const struct vmdk_layout *layout,
-                             struct plan_sink *sink)
-{
-    uint64_t marker = layout->overhead, footer = marker + 1 + layout->gd_sectors;
-    uint8_t *out = plan_write(sink, c->blob, marker * VMDK_SECTOR_BYTES, VMDK_SECTOR_BYTES,
-                              CELL_NOTE_L1_TABLE);
-
-    vmdk_make_marker(layout->gd_sectors, VMDK_MARKER_GD, out);
-    out = plan_write(sink, c->blob, footer * VMDK_SECTOR_BYTES,
-                     VMDK_FOOTER_SECTORS * VMDK_SECTOR_BYTES, CELL_NOTE_HEADER);
-    vmdk_make_marker(1, VMDK_MARKER_FOOTER, out);
-    vmdk_make_header(layout, marker + 1, out + VMDK_SECTOR_BYTES);
-    vmdk_make_marker(0, VMDK_MARKER_EOS, out + 2 * VMDK_SECTOR_BYTES);
-}
-
-static void yield_head(struct vmdk_creation *c, const struct vmdk_layout *layout,
-                       struct plan_sink *sink)
-{
-    uint8_t *out = plan_write(sink, extent_blob(c), 0, VMDK_SECTOR_BYTES, CELL_NOTE_HEADER);
-
-    vmdk_make_header(layout, layout->gd_offset, out);
-    if (layout->stream)
-        yield_stream_end(c, layout, sink);
-    if (is_single(c))
-        memcpy(plan_write(sink, c->blob, VMDK_DESCRIPTOR_OFFSET, c->text_len, CELL_NOTE_HEADER),
-               c->text, c->text_len);
-}
-
-/* One step of one extent; flat ones have only a size. */
-static void yield_step(struct vmdk_creation *c, struct plan_sink *sink)
-{
-    struct vmdk_layout layout = {0};
-
-    if (!is_flat(c))
-        (void)vmdk_lay_out(extent_sectors(c), c->zero_grain, c->subformat == STREAM, &layout);
-    switch (c->step) {
-    case STEP_SIZE:
-        plan_simple(sink, CELL_OP_TRUNCATE, extent_blob(c), file_bytes(c, &layout), 0,
-                    CELL_NOTE_FILE_SIZE);
-        c->step = is_flat(c)                            ? STEP_END
-                  : layout.stream || layout.tables == 0 ? STEP_HEAD
-                                                        : STEP_RGD;
-        break;
-    case STEP_RGD:
-        yield_directory(c, &layout, layout.rgd_offset, sink);
-        break;
-    case STEP_GD:
-        yield_directory(c, &layout, layout.gd_offset, sink);
-        break;
-    case STEP_HEAD:
-        yield_head(c, &layout, sink);
-        c->step = STEP_END;
-        break;
-    case STEP_END:
-        break;
-    }
-    if (c->step == STEP_END) {
-        c->extent++;
-        c->step = STEP_SIZE;
-    }
+    c->now = (struct vmdk_new_extent){
+        .blob = extent_blob(c),
+        .sectors = extent_sectors(c),
+        .flat = is_flat(c),
+        .zero_grain = c->zero_grain,
+        .stream = c->subformat == STREAM,
+    };
 }
 
 static enum guest_err creation_next(struct plan *plan, struct plan_sink *sink, bool *out_done,
@@ -271,16 +179,18 @@ static enum guest_err creation_next(struct plan *plan, struct plan_sink *sink, b
 
     (void)detail;
     while (c->extent < c->nr_extents) {
-        if (!plan_room(sink, 5, PLAN_CHUNK_BYTES))
+        if (!vmdk_make_extent(&c->now, sink))
             return GUEST_OK;
-        yield_step(c, sink);
+        if (++c->extent < c->nr_extents)
+            begin_extent(c);
     }
-    if (!is_single(c)) {
-        if (!plan_room(sink, 2, c->text_len))
-            return GUEST_OK;
+    if (!plan_room(sink, 2, c->text_len))
+        return GUEST_OK;
+    if (!is_single(c))
         plan_simple(sink, CELL_OP_TRUNCATE, c->blob, c->text_len, 0, CELL_NOTE_FILE_SIZE);
-        memcpy(plan_write(sink, c->blob, 0, c->text_len, CELL_NOTE_HEADER), c->text, c->text_len);
-    }
+    memcpy(plan_write(sink, c->blob, is_single(c) ? VMDK_DESCRIPTOR_OFFSET : 0, c->text_len,
+                      CELL_NOTE_HEADER),
+           c->text, c->text_len);
     *out_done = true;
     return GUEST_OK;
 }
@@ -334,6 +244,7 @@ enum guest_err vmdk_create(const Abi__CreateRequest *request, struct plan **out,
         creation_free(&c->plan);
         return err;
     }
+    begin_extent(c);
     *out = &c->plan;
     return GUEST_OK;
 }

@@ -11,8 +11,6 @@
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
-#define EXTENTS_MAX 1000u
-
 enum guest_err vmdk_read_text(struct source *source, uint64_t offset, uint64_t most,
                               struct span *out, struct guest_err_detail *detail)
 {
@@ -131,8 +129,8 @@ static enum guest_err add_extent(struct node *node, const struct vmdk_line *line
     struct vmdk_extent *e;
     enum guest_err err;
 
-    if (v->nr_extents == EXTENTS_MAX)
-        return vmdk_error(detail, VMDK_ERR_EXTENTS_MANY, EXTENTS_MAX);
+    if (v->nr_extents == VMDK_EXTENTS_MAX)
+        return vmdk_error(detail, VMDK_ERR_EXTENTS_MANY, VMDK_EXTENTS_MAX);
     err = add_ref(node, line, v->nr_extents, detail);
     if (err)
         return err;
@@ -211,7 +209,7 @@ enum guest_err vmdk_parse_descriptor(struct node *node, struct span text,
 
     if (err)
         return err;
-    v->extents = arena_array(EXTENTS_MAX, sizeof(*v->extents));
+    v->extents = arena_array(VMDK_EXTENTS_MAX, sizeof(*v->extents));
     if (!v->extents)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     err = parse_lines(node, text, &v->late_detail);

@@ -46,7 +46,44 @@ void vmdk_make_header(const struct vmdk_layout *layout, uint64_t gd_offset,
 /* Fills a sector with a marker. */
 void vmdk_make_marker(uint64_t sectors, enum vmdk_marker type, uint8_t out[VMDK_SECTOR_BYTES]);
 
+/* ---- vmdk_make_extent.c ---- */
+
+/* What of a new extent comes next. */
+enum vmdk_extent_step {
+    VMDK_EXTENT_SIZE,
+    VMDK_EXTENT_RGD,
+    VMDK_EXTENT_GD,
+    VMDK_EXTENT_HEAD,
+    VMDK_EXTENT_MADE,
+};
+
+/* An extent being made in an empty file; starts at the first step. */
+struct vmdk_new_extent {
+    uint32_t blob;
+    uint64_t sectors;
+    bool flat, zero_grain, stream;
+    enum vmdk_extent_step step;
+    uint64_t entry; /* of the directory */
+};
+
+/* Yields as many ops as fit. True: the extent is complete; false: again with more room. */
+bool vmdk_make_extent(struct vmdk_new_extent *extent, struct plan_sink *sink);
+
 /* ---- vmdk_make_text.c ---- */
+
+/* A text that grows; starts zeroed. */
+struct vmdk_text {
+    uint8_t *data;
+    size_t len, room;
+    bool failed; /* out of memory */
+};
+
+void vmdk_text_add(struct vmdk_text *text, struct span s);
+void vmdk_text_add_number(struct vmdk_text *text, uint64_t number, unsigned base);
+
+/* An extent's line, without its end. */
+void vmdk_text_add_extent(struct vmdk_text *text, uint64_t sectors, bool flat,
+                          ProtobufCBinaryData name);
 
 struct vmdk_description {
     struct span create_type, adapter, hwversion, toolsversion;

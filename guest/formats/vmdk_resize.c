@@ -4,20 +4,6 @@
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
-#define CHUNK_ENTRIES (PLAN_CHUNK_BYTES / 4)
-
-static bool is_flat(const struct vmdk_resize *r)
-{
-    return r->extent->flat;
-}
-
-static bool grows(const struct vmdk_resize *r)
-{
-    return r->new_sectors > r->old_sectors;
-}
-
-/* ---- planning ---- */
-
 static enum guest_err refuse(struct guest_err_detail *detail)
 {
     return vmdk_error(detail, VMDK_ERR_RESIZE_KIND, 0);
@@ -94,26 +80,54 @@ static enum guest_err place_directories(struct vmdk_resize *r, struct guest_err_
     return at <= UINT32_MAX ? GUEST_OK : err_plain(detail, GUEST_ERR_FILE_TOO_LARGE);
 }
 
+/* Whether the descriptor is inside the extent. */
+static bool is_embedded(const struct vmdk_resize *r)
+{
+    return !r->extent->flat && r->extent->source == r->node->source;
+}
+
+/* How a descriptor file is replaced: in place if that is one sector. */
+static enum guest_err choose_text_file(struct vmdk_resize *r, const Abi__ResizeRequest *request,
+                                       struct guest_err_detail *detail)
+{
+    if (!r->text || (max_u64(r->text_len, r->text_old_len) <= VMDK_SECTOR_BYTES))
+        return GUEST_OK;
+    if (!request->text_blob)
+        return refuse(detail);
+    r->text_blob = request->text_blob;
+    r->text_old_len = 0;
+    r->plan.replaces_text = true;
+    r->plan.unfinished = r->shrinks;
+    return GUEST_OK;
+}
+
 /* The descriptor's text with the new size; an embedded one that cannot be changed stays. */
-static enum guest_err prepare_text(struct vmdk_resize *r, struct guest_err_detail *detail)
+static enum guest_err prepare_text(struct vmdk_resize *r, const Abi__ResizeRequest *request,
+                                   const struct vmdk_text_change *change,
+                                   struct guest_err_detail *detail)
 {
     struct span text;
     bool made;
     enum guest_err err;
 
-    r->text_at = is_flat(r) ? 0 : VMDK_DESCRIPTOR_OFFSET;
-    r->text_room = is_flat(r) ? 0 : VMDK_DESCRIPTOR_SECTORS * VMDK_SECTOR_BYTES;
+    r->text_at = is_embedded(r) ? VMDK_DESCRIPTOR_OFFSET : 0;
+    r->text_room = is_embedded(r) ? VMDK_DESCRIPTOR_SECTORS * VMDK_SECTOR_BYTES : 0;
     err = vmdk_read_text(r->node->source, r->text_at,
-                         is_flat(r) ? VMDK_DESCRIPTOR_MAX : r->text_room, &text, detail);
+                         is_embedded(r) ? r->text_room : VMDK_DESCRIPTOR_MAX, &text, detail);
     if (err)
         return err;
-    made = vmdk_resize_text(text, r->new_sectors, &r->text, &r->text_len);
-    free((void *)text.data);
-    if (made && r->text_room && r->text_len > r->text_room) {
+    made = vmdk_resize_text(text, change, &r->text, &r->text_len);
+    r->text_old_len = text.len;
+    if (made && ((r->text_room && r->text_len > r->text_room) ||
+                 span_equal(text, span_of(r->text, r->text_len)))) {
         free(r->text);
         r->text = NULL;
     }
-    return is_flat(r) && !r->text ? refuse(detail) : GUEST_OK;
+    free((void *)text.data);
+    if (!is_embedded(r) && !made)
+        return refuse(detail);
+    r->text_blob = r->node->source->blob;
+    return is_embedded(r) ? GUEST_OK : choose_text_file(r, request, detail);
 }
 
 static enum guest_err prepare_sparse(struct vmdk_resize *r, struct guest_err_detail *detail)
@@ -121,13 +135,15 @@ static enum guest_err prepare_sparse(struct vmdk_resize *r, struct guest_err_det
     const struct vmdk_extent *e = r->extent;
     enum guest_err err = source_read(e->source, 0, sizeof(r->header), r->header, detail);
 
-    if (!err && (load_le32(r->header) != VMDK4_MAGIC || load_le64(r->header + 28) != 1 ||
-                 load_le64(r->header + 36) < VMDK_DESCRIPTOR_SECTORS))
+    if (!err && load_le32(r->header) != VMDK4_MAGIC)
+        err = refuse(detail);
+    if (!err && is_embedded(r) &&
+        (load_le64(r->header + 28) != 1 || load_le64(r->header + 36) < VMDK_DESCRIPTOR_SECTORS))
         err = refuse(detail);
     r->plan.file_size = e->source->size_bytes;
-    if (!err && grows(r))
+    if (!err && vmdk_resize_grows(r))
         err = place_directories(r, detail);
-    if (!err && grows(r))
+    if (!err && vmdk_resize_grows(r))
         err = find_stale(r, detail);
     if (err)
         return err;
@@ -139,166 +155,106 @@ static enum guest_err prepare_sparse(struct vmdk_resize *r, struct guest_err_det
     return GUEST_OK;
 }
 
-/* ---- the plan ---- */
-
-static uint64_t flat_end(const struct vmdk_resize *r, uint64_t sectors)
-{
-    return r->extent->flat_offset + sectors * VMDK_SECTOR_BYTES;
-}
-
-static void yield_room(struct vmdk_resize *r, struct plan_sink *sink)
-{
-    uint32_t blob = r->extent->source->blob;
-
-    if (is_flat(r) && grows(r)) {
-        /* What lies behind the old end must not come to light. */
-        if (r->extent->source->size_bytes > flat_end(r, r->old_sectors))
-            plan_simple(sink, CELL_OP_TRUNCATE, blob, flat_end(r, r->old_sectors), 0,
-                        CELL_NOTE_FILE_SIZE);
-        plan_simple(sink, CELL_OP_TRUNCATE, blob, flat_end(r, r->new_sectors), 0,
-                    CELL_NOTE_FILE_SIZE);
-        plan_barrier(sink);
-    }
-    if (!is_flat(r) && r->gd_sector)
-        plan_simple(sink, CELL_OP_TRUNCATE, blob, r->plan.file_size, 0, CELL_NOTE_FILE_SIZE);
-    r->step = is_flat(r) ? VMDK_RESIZE_TEXT : VMDK_RESIZE_RGD;
-}
-
-/* Old entries as they are, new ones for the tables behind the directory. */
-static enum guest_err yield_directory(struct vmdk_resize *r, struct plan_sink *sink, uint64_t old,
-                                      uint64_t sector, struct guest_err_detail *detail)
-{
-    const struct vmdk_extent *e = r->extent;
-    uint64_t table_sectors = div_round_up_u64((uint64_t)e->gtes_per_gt * 4, VMDK_SECTOR_BYTES);
-    uint64_t first = sector + div_round_up_u64(r->tables * 4, VMDK_SECTOR_BYTES);
-    uint64_t nr = min_u64(r->tables - r->entry, CHUNK_ENTRIES);
-    uint64_t kept = r->entry < e->gd_entries ? min_u64(nr, e->gd_entries - r->entry) : 0;
-    uint8_t *out;
-    enum guest_err err = GUEST_OK;
-
-    if (sector == 0) {
-        r->step++;
-        return GUEST_OK;
-    }
-    out = plan_write(sink, e->source->blob, sector * VMDK_SECTOR_BYTES + r->entry * 4, nr * 4,
-                     CELL_NOTE_L1_TABLE);
-    if (kept)
-        err = source_read_padded(e->source, old + r->entry * 4, kept * 4, out, detail);
-    for (uint64_t i = kept; i < nr && !err; i++)
-        store_le32(out + i * 4, (uint32_t)(first + (r->entry + i - e->gd_entries) * table_sectors));
-    r->entry += nr;
-    if (r->entry == r->tables) {
-        r->entry = 0;
-        r->step++;
-    }
-    return err;
-}
-
-static void yield_clean(struct vmdk_resize *r, struct plan_sink *sink)
-{
-    static const uint8_t zero = 0;
-    uint32_t blob = r->extent->source->blob;
-
-    for (unsigned k = 0; k < 2; k++)
-        if (r->stale_at[k])
-            plan_pattern(sink, blob, r->stale_at[k], r->stale_grains * 4, &zero, 1,
-                         CELL_NOTE_L2_TABLE);
-    if (r->tail_bytes)
-        plan_simple(sink, CELL_OP_ZERO, blob, r->tail_at, r->tail_bytes, CELL_NOTE_DATA);
-    plan_barrier(sink);
-    r->step = VMDK_RESIZE_HEADER;
-}
-
-static void yield_header(struct vmdk_resize *r, struct plan_sink *sink)
-{
-    memcpy(plan_write(sink, r->extent->source->blob, 0, VMDK_SECTOR_BYTES, CELL_NOTE_HEADER),
-           r->header, VMDK_SECTOR_BYTES);
-    plan_barrier(sink);
-    r->step = VMDK_RESIZE_TEXT;
-}
-
-static void yield_text(struct vmdk_resize *r, struct plan_sink *sink)
-{
-    uint64_t len = max_u64(r->text_len, r->text_room);
-    uint8_t *out;
-
-    r->step = VMDK_RESIZE_CUT;
-    if (!r->text)
-        return;
-    out = plan_write(sink, r->node->source->blob, r->text_at, len, CELL_NOTE_HEADER);
-    memcpy(out, r->text, r->text_len);
-    memset(out + r->text_len, 0, len - r->text_len);
-    if (!r->text_room)
-        plan_simple(sink, CELL_OP_TRUNCATE, r->node->source->blob, r->text_len, 0,
-                    CELL_NOTE_FILE_SIZE);
-    plan_barrier(sink);
-}
-
-static void yield_cut(struct vmdk_resize *r, struct plan_sink *sink)
-{
-    if (is_flat(r) && !grows(r))
-        plan_simple(sink, CELL_OP_TRUNCATE, r->extent->source->blob, flat_end(r, r->new_sectors), 0,
-                    CELL_NOTE_FILE_SIZE);
-    r->step = VMDK_RESIZE_DONE;
-}
-
-static enum guest_err resize_next(struct plan *plan, struct plan_sink *sink, bool *out_done,
-                                  struct guest_err_detail *detail)
-{
-    struct vmdk_resize *r = (struct vmdk_resize *)plan;
-    enum guest_err err = GUEST_OK;
-
-    while (!err && r->step != VMDK_RESIZE_DONE) {
-        if (!plan_room(sink, 5, PLAN_CHUNK_BYTES))
-            return GUEST_OK;
-        switch (r->step) {
-        case VMDK_RESIZE_ROOM:
-            yield_room(r, sink);
-            break;
-        case VMDK_RESIZE_RGD:
-            err = yield_directory(r, sink, r->extent->rgd_offset, r->rgd_sector, detail);
-            break;
-        case VMDK_RESIZE_GD:
-            err = yield_directory(r, sink, r->extent->gd_offset, r->gd_sector, detail);
-            break;
-        case VMDK_RESIZE_CLEAN:
-            yield_clean(r, sink);
-            break;
-        case VMDK_RESIZE_HEADER:
-            yield_header(r, sink);
-            break;
-        case VMDK_RESIZE_TEXT:
-            yield_text(r, sink);
-            break;
-        case VMDK_RESIZE_CUT:
-            yield_cut(r, sink);
-            break;
-        case VMDK_RESIZE_DONE:
-            break;
-        }
-    }
-    *out_done = true;
-    return err;
-}
-
 static void resize_free(struct plan *plan)
 {
     free(((struct vmdk_resize *)plan)->text);
     free(plan);
 }
 
-static const struct plan_verbs resize_verbs = {.next = resize_next, .free = resize_free};
+static const struct plan_verbs resize_verbs = {.next = vmdk_resize_next, .free = resize_free};
+
+/* Whether another extent may be in the same file, by name. */
+static bool is_shared(const struct node *node, unsigned edge)
+{
+    for (unsigned i = 0; i < node->nr_refs; i++) {
+        const Abi__FileRef *ref = node->refs[i];
+
+        for (unsigned k = 0; k < node->nr_refs && ref->role == ABI__ROLE__ROLE_EXTENT; k++) {
+            const Abi__FileRef *other = node->refs[k];
+
+            if (ref->index == edge && other->role == ref->role && other->index != edge &&
+                other->path.len == ref->path.len &&
+                memcmp(other->path.data, ref->path.data, ref->path.len) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Where the disk grows to: the last extent as far as such extents go, then new ones. */
+static enum guest_err find_growth(struct vmdk_resize *r, uint64_t more,
+                                  const Abi__ResizeRequest *request,
+                                  struct guest_err_detail *detail)
+{
+    static const char split[] = "twoGbMaxExtent";
+    const struct vmdk *v = vmdk_of(r->node);
+    uint64_t room = more;
+
+    if (memcmp(v->create_type, split, sizeof(split) - 1) == 0)
+        room = r->old_sectors < VMDK_SPLIT_SECTORS ? VMDK_SPLIT_SECTORS - r->old_sectors : 0;
+    r->new_sectors = r->old_sectors + min_u64(more, room);
+    r->extra_sectors = more - min_u64(more, room);
+    if (div_round_up_u64(r->extra_sectors, VMDK_SPLIT_SECTORS) > request->n_file_name)
+        return vmdk_error(detail, VMDK_ERR_EXTENTS_MANY, VMDK_EXTENTS_MAX);
+    r->nr_new = (unsigned)div_round_up_u64(r->extra_sectors, VMDK_SPLIT_SECTORS);
+    r->first_file_blob = request->first_file_blob;
+    r->plan.new_files = r->nr_new;
+    return GUEST_OK;
+}
+
+/* Finds the edge, and what becomes of it. */
+static enum guest_err find_edge(struct vmdk_resize *r, uint64_t sectors,
+                                const Abi__ResizeRequest *request, struct guest_err_detail *detail)
+{
+    const struct vmdk *v = vmdk_of(r->node);
+    const struct vmdk_extent *last = v->nr_extents ? &v->extents[v->nr_extents - 1] : NULL;
+    uint64_t old = last ? last->start + last->sectors : 0;
+
+    if (!last)
+        return refuse(detail);
+    r->shrinks = sectors < old;
+    r->extent = r->shrinks ? vmdk_extent_at(v, sectors ? sectors - 1 : 0) : last;
+    r->old_sectors = r->extent->sectors;
+    r->new_sectors = r->shrinks ? sectors - r->extent->start : r->old_sectors;
+    if (r->extent->compressed || r->extent->sesparse || r->extent->type == VMDK_TYPE_VMFSSPARSE ||
+        is_shared(r->node, (unsigned)(r->extent - v->extents)))
+        return refuse(detail);
+    return r->shrinks ? GUEST_OK : find_growth(r, sectors - old, request, detail);
+}
+
+static enum guest_err prepare(struct vmdk_resize *r, const Abi__ResizeRequest *request,
+                              struct guest_err_detail *detail)
+{
+    const struct vmdk *v = vmdk_of(r->node);
+    uint64_t sectors = div_round_up_u64(request->size, VMDK_SECTOR_BYTES);
+    enum guest_err err = find_edge(r, sectors, request, detail);
+    struct vmdk_text_change change;
+
+    if (err)
+        return err;
+    change = (struct vmdk_text_change){
+        .disk_sectors = sectors,
+        .nr_extents = v->nr_extents,
+        .edge = (unsigned)(r->extent - v->extents),
+        .edge_sectors = r->new_sectors,
+        .nr_new = r->nr_new,
+        .new_sectors = r->extra_sectors,
+        .flat = r->extent->flat,
+        .names = request->file_name,
+    };
+    if (!r->extent->flat)
+        err = prepare_sparse(r, detail);
+    else if (r->new_sectors > (INT64_MAX - r->extent->flat_offset) / VMDK_SECTOR_BYTES)
+        err = err_plain(detail, GUEST_ERR_FILE_TOO_LARGE);
+    return err ? err : prepare_text(r, request, &change, detail);
+}
 
 enum guest_err vmdk_resize(struct node *node, const Abi__ResizeRequest *request, struct plan **out,
                            struct guest_err_detail *detail)
 {
-    struct vmdk *v = vmdk_of(node);
-    const struct vmdk_extent *e = v->nr_extents == 1 ? &v->extents[0] : NULL;
     struct vmdk_resize *r;
-    enum guest_err err = GUEST_OK;
+    enum guest_err err;
 
-    if (!e || e->compressed || e->sesparse || (!e->flat && e->source != node->source))
-        return refuse(detail);
     if (request->preallocation != ABI__PREALLOCATION__PREALLOC_OFF)
         return vmdk_error(detail, VMDK_ERR_RESIZE_PREALLOC, 0);
     if (request->size > INT64_MAX - VMDK_SECTOR_BYTES)
@@ -308,21 +264,12 @@ enum guest_err vmdk_resize(struct node *node, const Abi__ResizeRequest *request,
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     r->plan.verbs = &resize_verbs;
     r->node = node;
-    r->extent = e;
-    r->old_sectors = e->sectors;
-    r->new_sectors = div_round_up_u64(request->size, VMDK_SECTOR_BYTES);
-    if (!is_flat(r))
-        err = prepare_sparse(r, detail);
-    else if (flat_end(r, r->new_sectors) > INT64_MAX)
-        err = err_plain(detail, GUEST_ERR_FILE_TOO_LARGE);
-    else
-        r->plan.file_size = flat_end(r, r->new_sectors);
-    if (!err)
-        err = prepare_text(r, detail);
+    err = prepare(r, request, detail);
     if (err) {
         resize_free(&r->plan);
         return err;
     }
+    r->step = r->shrinks ? VMDK_RESIZE_TEXT : VMDK_RESIZE_ROOM;
     *out = &r->plan;
     return GUEST_OK;
 }

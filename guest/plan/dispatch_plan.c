@@ -25,6 +25,9 @@ uint64_t session_start_plan(struct session *session, struct plan *plan)
 
 static void start_plan(struct session *session, struct plan *plan, Abi__PlanReply *reply)
 {
+    reply->new_files = plan->new_files;
+    reply->replaces_text = plan->replaces_text;
+    reply->unfinished = plan->unfinished;
     reply->file_size = session_start_plan(session, plan);
     reply->streamed = true;
 }

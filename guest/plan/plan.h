@@ -48,6 +48,11 @@ struct plan_verbs {
 struct plan {
     const struct plan_verbs *verbs;
     uint64_t file_size; /* of the target blob when the plan is done */
+
+    /* See PlanReply in guest/abi/plan.proto. */
+    uint32_t new_files;
+    bool replaces_text;
+    bool unfinished;
 };
 
 /* Whether nr_ops more ops with `bytes` bytes of data fit into this batch. */

@@ -13,10 +13,7 @@
 #include "src/graph/graph.h"
 #include "src/plan/apply.h"
 #include "src/plan/create_file.h"
-#include "src/plan/image_plan.h"
-
-/* Room beyond the disk for tables: the most they can take, far beyond what they should. */
-#define TABLES_LIMIT(size) ((size) / 8 + ((uint64_t)1 << 30))
+#include "src/plan/resize_image.h"
 
 /* Arithmetic of the old size and the operand, signed as stock's; FALSE unless positive. */
 static gboolean find_size(const struct options *opt, uint64_t old_bytes, uint64_t *out_bytes)
@@ -60,22 +57,9 @@ static gboolean resize_raw(struct image *image, const struct options *opt, uint6
     return create_file_set_size(image_endpoint(image), size_bytes, opt->preallocation, error);
 }
 
-static gboolean resize_planned(struct image *image, const struct options *opt, uint64_t size_bytes,
-                               GError **error)
+static struct image *open_image(void *user, GError **error)
 {
-    Abi__ResizeRequest request = ABI__RESIZE_REQUEST__INIT;
-    uint64_t limit = MIN(size_bytes, G_MAXINT64 / 4);
-
-    request.node = image_node(image);
-    request.size = size_bytes;
-    request.preallocation = (Abi__Preallocation)opt->preallocation;
-    request.shrink = opt->shrink;
-    return image_plan_run(image, CELL_METHOD_RESIZE, &request.base, limit + TABLES_LIMIT(limit),
-                          error);
-}
-
-static struct image *open_image(const struct invocation *inv)
-{
+    const struct invocation *inv = user;
     const struct options *opt = &inv->opt;
     struct image_open_options options = {
         .filename = g_ptr_array_index(inv->operands, 0),
@@ -84,26 +68,36 @@ static struct image *open_image(const struct invocation *inv)
         .read_write = TRUE,
         .cache = CACHE_WRITEBACK,
     };
-    g_autoptr(GError) error = NULL;
-    struct image *image = image_open(&options, &error);
+    struct image *image = image_open(&options, error);
 
-    if (image == NULL) {
-        wording_prefix_open(&error, options.filename);
-        report_gerror(error);
-    }
+    if (image == NULL)
+        wording_prefix_open(error, options.filename);
     return image;
+}
+
+static gboolean resize_planned(const struct invocation *inv, struct image **image,
+                               uint64_t size_bytes, GError **error)
+{
+    Abi__ResizeRequest request = ABI__RESIZE_REQUEST__INIT;
+
+    request.size = size_bytes;
+    request.preallocation = (Abi__Preallocation)inv->opt.preallocation;
+    request.shrink = inv->opt.shrink;
+    return resize_image(image, &request, open_image, (void *)inv, error);
 }
 
 int cmd_resize(const struct invocation *inv)
 {
     const struct options *opt = &inv->opt;
-    g_autoptr(Image) image = open_image(inv);
     g_autoptr(GError) error = NULL;
+    g_autoptr(Image) image = open_image((void *)inv, &error);
     uint64_t size_bytes;
     gboolean ok;
 
-    if (image == NULL)
+    if (image == NULL) {
+        report_gerror(error);
         return EXIT_STATUS_ERROR;
+    }
     if (!find_size(opt, image_virtual_size(image), &size_bytes)) {
         report_error("New image size must be positive");
         return EXIT_STATUS_ERROR;
@@ -114,7 +108,7 @@ int cmd_resize(const struct invocation *inv)
     if (strcmp(image_format(image), "raw") == 0 || strcmp(image_format(image), "luks") == 0)
         ok = resize_raw(image, opt, image_payload_bytes(image) + size_bytes, &error);
     else
-        ok = resize_planned(image, opt, size_bytes, &error);
+        ok = resize_planned(inv, &image, size_bytes, &error);
     if (!ok) {
         report_gerror(error);
         return EXIT_STATUS_ERROR;

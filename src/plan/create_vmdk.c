@@ -10,9 +10,7 @@
 #include "src/graph/graph.h"
 #include "src/graph/paths.h"
 #include "src/plan/create_private.h"
-
-#define SPLIT_BYTES (2ull << 30)
-#define EXTENTS_MAX 1000u
+#include "src/plan/vmdk_names.h"
 
 /* ---- names ---- */
 
@@ -34,32 +32,11 @@ static gboolean count_extents(const char *subformat, uint64_t size_bytes, size_t
     if (strcmp(subformat, "monolithicFlat") == 0)
         nr = 1;
     else if (g_str_has_prefix(subformat, "twoGbMaxExtent"))
-        nr = size_bytes / SPLIT_BYTES + (size_bytes % SPLIT_BYTES != 0);
-    if (nr > EXTENTS_MAX)
-        return wording_fail(error, "The image would have more than %u extents", EXTENTS_MAX);
+        nr = size_bytes / VMDK_SPLIT_BYTES + (size_bytes % VMDK_SPLIT_BYTES != 0);
+    if (nr > VMDK_FILES_MAX)
+        return wording_fail(error, "The image would have more than %u extents", VMDK_FILES_MAX);
     *out = (size_t)nr;
     return TRUE;
-}
-
-/* `dir/name.suffix` with a tag before the last dot of the last component. */
-static char *extent_path(const char *filename, const char *subformat, size_t i)
-{
-    const char *slash = strrchr(filename, '/');
-    const char *dot = strrchr(slash != NULL ? slash : filename, '.');
-    size_t stem = dot != NULL ? (size_t)(dot - filename) : strlen(filename);
-    g_autofree char *tag =
-        strcmp(subformat, "monolithicFlat") == 0
-            ? g_strdup("flat")
-            : g_strdup_printf("%c%03zu", strstr(subformat, "Flat") ? 'f' : 's', i + 1);
-
-    return g_strdup_printf("%.*s-%s%s", (int)stem, filename, tag, filename + stem);
-}
-
-static const char *last_component(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash != NULL ? slash + 1 : path;
 }
 
 /* ---- the parent ---- */
@@ -170,8 +147,8 @@ static void list_extents(struct making *making, const char *filename, const char
 {
     making->targets[0].blob = CREATE_IMAGE_BLOB;
     for (size_t i = 0; i < extras->nr_extents; i++) {
-        char *path = extent_path(filename, subformat, i);
-        const char *name = last_component(path);
+        char *path = vmdk_extent_path(filename, subformat, i);
+        const char *name = vmdk_last_component(path);
 
         g_ptr_array_add(making->paths, path);
         extras->extent_names[i] =
@@ -184,7 +161,7 @@ gboolean create_vmdk_image(const struct create_opts *opts, const char *filename,
                            const struct create_file *file, gboolean no_flush, GError **error)
 {
     const char *path = create_file_path(filename);
-    struct create_extras extras = {.file_name = last_component(path)};
+    struct create_extras extras = {.file_name = vmdk_last_component(path)};
     struct making making = {.opts = opts, .file = file, .no_flush = no_flush};
     gboolean ok;
 

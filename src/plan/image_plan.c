@@ -4,8 +4,6 @@
 #include "src/plan/apply.h"
 #include "src/wire/decode.h"
 
-#define BLOBS_MAX 16u
-
 gboolean image_plan_start(struct image *image, enum cell_method method,
                           const ProtobufCMessage *request, GError **error)
 {
@@ -19,32 +17,40 @@ gboolean image_plan_start(struct image *image, enum cell_method method,
     return ok;
 }
 
-/* The endpoints of the image itself: those of its backing files are not writable. */
-static unsigned find_targets(struct image *image, uint64_t room_bytes, struct apply_target *out)
+void image_plan_files_init(struct image_plan_files *files, struct image *image, uint64_t room_bytes)
 {
-    unsigned nr = 0;
+    uint64_t room = MIN(room_bytes, G_MAXINT64 / 2);
 
-    for (uint32_t blob = 0; nr < BLOBS_MAX; blob++) {
+    files->targets = g_array_new(FALSE, TRUE, sizeof(struct apply_target));
+    for (uint32_t blob = 0; blob < CELL_BLOBS_MAX; blob++) {
         struct endpoint *endpoint = image_blob(image, blob);
+        struct apply_target target = {.blob = blob, .endpoint = endpoint};
 
         if (endpoint == NULL)
             break;
-        if (endpoint_writable(endpoint))
-            out[nr++] = (struct apply_target){
-                .blob = blob,
-                .endpoint = endpoint,
-                .limit_bytes = MIN(endpoint_size(endpoint), G_MAXINT64 / 2) + room_bytes,
-            };
+        if (!endpoint_writable(endpoint))
+            continue; /* of a backing file */
+        target.limit_bytes = MIN(endpoint_size(endpoint), G_MAXINT64 / 2) + room;
+        g_array_append_val(files->targets, target);
     }
-    return nr;
+}
+
+gboolean image_plan_carry_out(struct image *image, const struct image_plan_files *files,
+                              GError **error)
+{
+    return apply_plan_flushed(image_cell(image), (const struct apply_target *)files->targets->data,
+                              files->targets->len, error);
 }
 
 gboolean image_plan_apply(struct image *image, uint64_t room_bytes, GError **error)
 {
-    struct apply_target targets[BLOBS_MAX];
-    unsigned nr_targets = find_targets(image, MIN(room_bytes, G_MAXINT64 / 2), targets);
+    struct image_plan_files files;
+    gboolean ok;
 
-    return apply_plan_flushed(image_cell(image), targets, nr_targets, error);
+    image_plan_files_init(&files, image, room_bytes);
+    ok = image_plan_carry_out(image, &files, error);
+    g_array_unref(files.targets);
+    return ok;
 }
 
 gboolean image_plan_run(struct image *image, enum cell_method method,

@@ -33,4 +33,17 @@ gboolean image_plan_apply(struct image *image, uint64_t room_bytes, GError **err
 gboolean image_plan_run(struct image *image, enum cell_method method,
                         const ProtobufCMessage *request, uint64_t room_bytes, GError **error);
 
+/* The files that a plan may write to. */
+struct image_plan_files {
+    GArray *targets; /* of struct apply_target; owned by who has called init */
+};
+
+/* Those of the image itself, in the order of their blobs. */
+void image_plan_files_init(struct image_plan_files *files, struct image *image,
+                           uint64_t room_bytes);
+
+/* Carries out the plan that was started, and flushes; or explains it. */
+gboolean image_plan_carry_out(struct image *image, const struct image_plan_files *files,
+                              GError **error);
+
 #endif

@@ -6,7 +6,7 @@
 requires_stock
 kinds="monolithicSparse monolithicSparse,zeroed_grain=on monolithicFlat"
 sizes="3000K 4M 70M 40G 1M 100K 512"
-plan $((3 * 7 * 2 + 4))
+plan $((3 * 7 * 2 + 2 * 7 + 9))
 
 mixed src.raw 3000K
 for kind in $kinds; do
@@ -31,12 +31,52 @@ done
 "$stock" create -q -f vmdk -o subformat=streamOptimized s.vmdk 1M
 cp s.vmdk before
 run resize s.vmdk 2M
-exits 1 && says 'one sparse or flat extent' && cmp -s s.vmdk before
+exits 1 && says 'a VMDK image of this kind' && cmp -s s.vmdk before
 ok "a stream keeps its size"
-"$stock" create -q -f vmdk -o subformat=twoGbMaxExtentSparse t.vmdk 1M
-run resize t.vmdk 2M
-exits 1 && says 'one sparse or flat extent'
-ok "an image that may have many extents as well"
+
+# Images of several files. holds SIZE: t.vmdk is what a raw disk of that size would be.
+holds() {
+    truncate -s "$1" expected.raw
+    exits 0 && "$stock" compare -q -f vmdk -F raw t.vmdk expected.raw && "$stock" check -q t.vmdk &&
+        "$stock" info --output=json t.vmdk | grep -q "\"virtual-size\": $(stat -c %s expected.raw)" &&
+        [ "$(find . -name 't-[sf]0*' | wc -l)" = "$(grep -c ^RW t.vmdk)" ] && [ ! -e t.vmdk.resize ]
+}
+for kind in twoGbMaxExtentSparse twoGbMaxExtentFlat; do
+    rm -f t.vmdk t-*
+    "$stock" convert -O vmdk -o "subformat=$kind" src.raw t.vmdk
+    cp src.raw expected.raw
+    for size in 100M 2G 5G 11G 4100M 1M 30M; do
+        run resize --shrink t.vmdk "$size"
+        holds "$size"
+        ok "$kind: to $size"
+        last=$(($(stat -c %s expected.raw) - 1048576))
+        "$stock_io" -f vmdk -c "write -q -P 6 $last 1M" t.vmdk
+        "$stock_io" -f raw -c "write -q -P 6 $last 1M" expected.raw
+    done
+done
+"$stock" create -q -f vmdk -o subformat=twoGbMaxExtentFlat u.vmdk 1G
+echo mine >u-f002.vmdk
+cp u.vmdk before
+run resize u.vmdk 3G
+exits 1 && says "u-f002.vmdk': File exists" && cmp -s u.vmdk before && [ "$(cat u-f002.vmdk)" = mine ]
+ok "a file that is there is not taken for a new extent"
+run resize u.vmdk 2001G
+exits 1 && says 'extents' && cmp -s u.vmdk before
+ok "there are no more than a thousand"
+rm -f u-f002.vmdk
+INSTAR_EXPLAIN=plan run resize u.vmdk 3G
+exits 0 && cmp -s u.vmdk before && [ ! -e u-f002.vmdk ]
+ok "a plan that is only explained makes no files"
+ln -s t.vmdk l.vmdk
+run resize l.vmdk 3G
+[ -L l.vmdk ] && holds 3G
+ok "a link to a descriptor stays a link"
+printf 'RW 2048 FLAT "f.raw" 0\nRW 2048 FLAT "f.raw" 2048\n' >lines
+{ printf '# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\n'; cat lines; } >v.vmdk
+truncate -s 2M f.raw
+run resize --shrink v.vmdk 1M
+exits 1 && [ "$(stat -c %s f.raw)" = 2097152 ]
+ok "extents that share a file keep their size"
 run resize --preallocation=full a.vmdk 200M
 exits 1 && says 'not preallocate'
 ok "there is no preallocation"

@@ -112,13 +112,44 @@ static void test_resize_text(void)
     static const char after[] =
         "version=1\nRW 204800 SPARSE \"a\"\nddb.geometry.cylinders = \"203\"\n"
         "ddb.geometry.heads = \"16\"\n";
+    struct vmdk_text_change change = {
+        .disk_sectors = 204800, .nr_extents = 1, .edge_sectors = 204800};
     uint8_t *out;
     size_t len;
 
-    g_assert_true(vmdk_resize_text(text(before), 204800, &out, &len));
+    g_assert_true(vmdk_resize_text(text(before), &change, &out, &len));
     g_assert_cmpmem(out, len, after, sizeof(after) - 1);
     free(out);
-    g_assert_false(vmdk_resize_text(text("version=1\nRDONLY 99 SPARSE \"a\"\n"), 1, &out, &len));
+    g_assert_false(
+        vmdk_resize_text(text("version=1\nRDONLY 99 SPARSE \"a\"\n"), &change, &out, &len));
+}
+
+/* Lines behind the edge go, others come; ends of lines stay what they are. */
+static void test_resize_lines(void)
+{
+    ProtobufCBinaryData names[] = {{5, (uint8_t *)"n-003"}, {5, (uint8_t *)"n-004"}};
+    struct vmdk_text_change change = {.nr_extents = 3, .edge = 1, .edge_sectors = 7};
+    uint8_t *out;
+    size_t len;
+
+    g_assert_true(
+        vmdk_resize_text(text("x\nRW 4 FLAT \"a\" 0\nRW 5 FLAT \"b\" 9\n#\nRW 6 FLAT \"c\" 0\ny"),
+                         &change, &out, &len));
+    g_assert_cmpstr((char *)g_strndup((char *)out, len), ==,
+                    "x\nRW 4 FLAT \"a\" 0\nRW 7 FLAT \"b\" 9\n#\ny");
+    free(out);
+    change = (struct vmdk_text_change){.nr_extents = 1,
+                                       .edge_sectors = VMDK_SPLIT_SECTORS,
+                                       .nr_new = 2,
+                                       .new_sectors = VMDK_SPLIT_SECTORS + 1,
+                                       .names = names};
+    g_assert_true(vmdk_resize_text(text("RW 4 SPARSE \"a\"\r\nz"), &change, &out, &len));
+    g_assert_cmpstr((char *)g_strndup((char *)out, len), ==,
+                    "RW 4194304 SPARSE \"a\"\r\nRW 4194304 SPARSE \"n-003\"\r\n"
+                    "RW 1 SPARSE \"n-004\"\r\nz");
+    free(out);
+    change.nr_extents = 2;
+    g_assert_false(vmdk_resize_text(text("RW 4 SPARSE \"a\"\n"), &change, &out, &len));
 }
 
 /* Numbers as stock qemu-img 7.2 has them in images of these sizes. */
@@ -168,6 +199,7 @@ int main(int argc, char **argv)
     g_test_add_func("/guest/vmdk/values", test_values);
     g_test_add_func("/guest/vmdk/ids", test_ids);
     g_test_add_func("/guest/vmdk/resize-text", test_resize_text);
+    g_test_add_func("/guest/vmdk/resize-lines", test_resize_lines);
     g_test_add_func("/guest/vmdk/layout", test_layout);
     g_test_add_func("/guest/vmdk/tar", test_tar);
     return g_test_run();
