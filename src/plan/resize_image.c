@@ -9,7 +9,7 @@
 
 #include "compat/result.h"
 #include "compat/wording.h"
-#include "guest/abi/info.pb-c.h"
+#include "src/graph/ask.h"
 #include "src/plan/apply.h"
 #include "src/plan/image_plan.h"
 #include "src/plan/vmdk_names.h"
@@ -52,18 +52,9 @@ static gboolean fail_errno(GError **error, const char *what, const char *path)
 
 static gboolean find_subformat(struct image *image, char **out, GError **error)
 {
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-    ProtobufCMessage *message;
-    struct image_info *info;
-    gboolean ok;
+    struct image_info *info = image_info_new();
+    gboolean ok = image_describe(image, info, error);
 
-    request.node = image_node(image);
-    if (!cell_call(image_cell(image), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &message, error))
-        return FALSE;
-    info = image_info_new();
-    ok = wire_decode_info((const Abi__InfoReply *)message, info, error);
-    protobuf_c_message_free_unpacked(message, NULL);
     if (ok)
         *out = g_strdup(g_str_has_prefix(info->specific.vmdk->create_type, "twoGbMaxExtent")
                             ? info->specific.vmdk->create_type
