@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A VHDX, opened and read in every way: the whole map, info, check. and its log replayed. The input
+ * A VHDX, opened and read in every way: the whole map, info, check, and its log replayed. The input
  * is the image with the checksums of headers, region table and log made right.
  */
 #include <glib.h>
 
-#include "fuzz/session.h"
+#include "fuzz/whole.h"
 #include "guest/lib/crc32c.h"
 
-#define MAP_RECORDS   512
 #define SECTOR        4096u
 #define IMAGE_BYTES   (10u << 20)
 #define MAP_WORDS     2048u
-#define TAIL_BYTES    (1u << 20)
 #define DRAIN_BATCHES 64
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -51,31 +49,6 @@ static uint8_t *unpack(const uint8_t *data, size_t *size)
     return image;
 }
 
-static void read_all(struct fuzz_session *s)
-{
-    const struct node *node = fuzz_open(s, "vhdx", false, false);
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-
-    if (!node)
-        return;
-    uint64_t tail = MIN(node->virtual_size, TAIL_BYTES);
-    fuzz_map(s, node, 0, node->virtual_size, MAP_RECORDS, 0);
-    fuzz_map(s, node, node->virtual_size - tail, tail, MAP_RECORDS, 1);
-    request.node = node->id;
-    fuzz_forget(fuzz_call(s, CELL_METHOD_INFO, &request.base, 0, &abi__info_reply__descriptor));
-}
-
-static void check(struct fuzz_session *s)
-{
-    const struct node *node = fuzz_open(s, "vhdx", false, true);
-    Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
-
-    if (!node)
-        return;
-    request.node = node->id;
-    fuzz_forget(fuzz_call(s, CELL_METHOD_CHECK, &request.base, 0, &abi__check_reply__descriptor));
-}
-
 /* A log that must be replayed: the plan is drained. */
 static void replay(struct fuzz_session *s)
 {
@@ -98,8 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_session s;
     g_autofree uint8_t *image = unpack(data, &size);
     fuzz_session_start(&s, image, size);
-    read_all(&s);
-    check(&s);
+    fuzz_read_all(&s, "vhdx");
+    fuzz_check(&s, "vhdx");
     replay(&s);
     fuzz_session_end(&s);
     return 0;

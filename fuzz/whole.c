@@ -3,7 +3,6 @@
 
 #include <glib.h>
 
-#include "fuzz/session.h"
 #include "guest/plan/chain_read.h"
 
 #define MAP_RECORDS  512
@@ -45,7 +44,7 @@ static void read_bytes(struct fuzz_session *s, const struct node *node)
     (void)chain_read(own, node->virtual_size - len, len, buf, NULL);
 }
 
-static void read_all(struct fuzz_session *s, const char *format)
+void fuzz_read_all(struct fuzz_session *s, const char *format)
 {
     const struct node *node = fuzz_open(s, format, false, false);
     Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
@@ -62,7 +61,7 @@ static void read_all(struct fuzz_session *s, const char *format)
     fuzz_forget(reply);
 }
 
-static void check(struct fuzz_session *s, const char *format)
+void fuzz_check(struct fuzz_session *s, const char *format)
 {
     const struct node *node = fuzz_open(s, format, false, true);
     Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
@@ -78,7 +77,7 @@ void fuzz_whole(const uint8_t *data, size_t size, const char *format)
     struct fuzz_session s;
 
     fuzz_session_start(&s, data, size);
-    read_all(&s, format);
-    check(&s, format);
+    fuzz_read_all(&s, format);
+    fuzz_check(&s, format);
     fuzz_session_end(&s);
 }

@@ -86,19 +86,10 @@ static enum guest_err writer_lease(struct image_writer *writer, uint64_t bytes,
 
 /* ---- zeros ---- */
 
-static enum guest_err add_zero(struct table_writer *w, uint64_t offset, uint64_t len,
-                               struct guest_err_detail *detail)
+static enum guest_err add_zeros(struct table_writer *w, uint64_t offset, uint64_t len,
+                                struct guest_err_detail *detail)
 {
-    struct table_zero *last = w->nr_zeros ? &w->zeros[w->nr_zeros - 1] : NULL;
-
-    if (last && last->offset + last->len == offset) {
-        last->len += len;
-        return GUEST_OK;
-    }
-    if (!arena_grow((void **)&w->zeros, &w->max_zeros, w->nr_zeros + 1, sizeof(*w->zeros)))
-        return err_plain(detail, GUEST_ERR_NO_MEMORY);
-    w->zeros[w->nr_zeros++] = (struct table_zero){offset, len};
-    return GUEST_OK;
+    return zero_list_add(&w->zeros, w->pages.image.source->blob, offset, len, detail);
 }
 
 /* [from, to) of one block reads as zeros from now on. */
@@ -116,7 +107,7 @@ static enum guest_err zero_block(struct table_writer *w, uint64_t block, uint64_
     case TABLE_ENTRY_ZERO:
         return GUEST_OK;
     case TABLE_ENTRY_DATA:
-        return add_zero(w, offset + from, to - from, detail);
+        return add_zeros(w, offset + from, to - from, detail);
     case TABLE_ENTRY_BAD:
         return err_numbers(detail, GUEST_ERR_PLAN_CORRUPT, offset, 0, 0, 0);
     case TABLE_ENTRY_ABSENT:
@@ -134,7 +125,7 @@ static enum guest_err zero_block(struct table_writer *w, uint64_t block, uint64_
         return table_pages_set(&w->pages, block, 0, detail);
     err = table_writer_take(w, image->block_bytes, &offset, detail);
     if (!err)
-        err = add_zero(w, offset, image->block_bytes, detail);
+        err = add_zeros(w, offset, image->block_bytes, detail);
     return err ? err : table_pages_set(&w->pages, block, data_entry(w, offset), detail);
 }
 
@@ -384,7 +375,7 @@ static void writer_free(struct image_writer *writer)
     table_pages_clear(&w->pages);
     free(w->pages.image.tables);
     free(w->queue);
-    free(w->zeros);
+    zero_list_clear(&w->zeros);
     free(w->new_tables);
     free(w);
 }

@@ -65,7 +65,7 @@ static bool yield_before(struct table_writer *w, struct plan_sink *sink)
 static bool yield_room(struct table_writer *w, struct plan_sink *sink)
 {
     const struct table_image *image = &w->pages.image;
-    uint64_t steps = w->nr_zeros + w->nr_new;
+    uint64_t steps = w->zeros.nr + w->nr_new;
 
     if (w->index == 0) {
         if (!plan_room(sink, 1, 0))
@@ -79,18 +79,17 @@ static bool yield_room(struct table_writer *w, struct plan_sink *sink)
 
         if (!plan_room(sink, 1, 0))
             return false;
-        if (i < w->nr_zeros)
-            plan_simple(sink, CELL_OP_ZERO, image->source->blob, w->zeros[i].offset,
-                        w->zeros[i].len, CELL_NOTE_DATA);
+        if (i < w->zeros.nr)
+            zero_list_yield(&w->zeros, i, sink);
         else
             plan_simple(sink, CELL_OP_ZERO, image->source->blob,
-                        image->tables[w->new_tables[i - w->nr_zeros]], table_bytes(image),
+                        image->tables[w->new_tables[i - w->zeros.nr]], table_bytes(image),
                         CELL_NOTE_L2_TABLE);
     }
     if (!plan_room(sink, 1, 0))
         return false;
     plan_barrier(sink);
-    w->nr_zeros = 0;
+    w->zeros.nr = 0;
     return true;
 }
 

@@ -6,6 +6,7 @@
 #define INSTAR_GUEST_FORMATS_TABLE_WRITER_PRIVATE_H
 
 #include "guest/formats/table_pages.h"
+#include "guest/formats/zero_list.h"
 #include "guest/lib/checked.h"
 
 enum table_writer_phase {
@@ -16,11 +17,6 @@ enum table_writer_phase {
     TABLE_PHASE_TABLES,
     TABLE_PHASE_AFTER,
     TABLE_PHASE_DONE,
-};
-
-struct table_zero {
-    uint64_t offset;
-    uint64_t len;
 };
 
 struct table_writer {
@@ -35,8 +31,7 @@ struct table_writer {
     struct cell_place *queue; /* reported, not in the tables yet */
     uint64_t nr_queue, max_queue, at_queue;
 
-    struct table_zero *zeros; /* blocks to be made zero where they are */
-    uint64_t nr_zeros, max_zeros;
+    struct zero_list zeros; /* blocks to be made zero where they are */
 
     uint64_t *new_tables; /* indices, ascending, that the current plan gives a place */
     uint64_t nr_new, max_new;

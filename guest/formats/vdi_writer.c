@@ -9,6 +9,7 @@
  */
 #include "guest/formats/vdi_bmap.h"
 #include "guest/formats/vdi_write.h"
+#include "guest/formats/zero_list.h"
 
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
@@ -18,10 +19,6 @@
 
 enum phase { PHASE_ZERO, PHASE_COUNT, PHASE_MAP, PHASE_SIZE, PHASE_DONE };
 
-struct zero {
-    uint64_t offset, len; /* bytes of the file */
-};
-
 struct vdi_writer {
     struct image_writer base;
     struct vdi *vdi;
@@ -29,8 +26,7 @@ struct vdi_writer {
     struct vdi_usage usage;
     uint32_t cursor;  /* where the next free block is looked for */
     uint32_t on_disk; /* blocks_allocated as it stands there */
-    struct zero *zeros;
-    uint64_t nr_zeros, max_zeros;
+    struct zero_list zeros;
     uint64_t budget;
 
     bool finishing;
@@ -115,28 +111,6 @@ static bool append(struct cell_place *out, uint32_t max, uint32_t *nr, uint32_t 
     return true;
 }
 
-static enum guest_err add_zero(struct vdi_writer *w, uint64_t offset, uint64_t len,
-                               struct guest_err_detail *detail)
-{
-    struct zero *last = w->nr_zeros ? &w->zeros[w->nr_zeros - 1] : NULL;
-
-    if (last && last->offset + last->len == offset) {
-        last->len += len;
-        return GUEST_OK;
-    }
-    if (w->nr_zeros == w->max_zeros) {
-        uint64_t max = max_u64(64, 2 * w->max_zeros);
-        struct zero *zeros = realloc(w->zeros, max * sizeof(*zeros));
-
-        if (!zeros)
-            return err_plain(detail, GUEST_ERR_NO_MEMORY);
-        w->zeros = zeros;
-        w->max_zeros = max;
-    }
-    w->zeros[w->nr_zeros++] = (struct zero){offset, len};
-    return GUEST_OK;
-}
-
 /* A block that is not there reads as zeros already; another is overwritten. */
 static enum guest_err zero_run(struct vdi_writer *w, const struct cell_place *run,
                                struct guest_err_detail *detail)
@@ -151,7 +125,8 @@ static enum guest_err zero_run(struct vdi_writer *w, const struct cell_place *ru
 
         len = min_u64(VDI_BLOCK_BYTES - skip, run_end(run) - at);
         if (!err && vdi_is_allocated(entry))
-            err = add_zero(w, vdi_block_offset(w->vdi, entry) + skip, len, detail);
+            err = zero_list_add(&w->zeros, blob_of(w), vdi_block_offset(w->vdi, entry) + skip, len,
+                                detail);
         if (err)
             return err;
     }
@@ -247,13 +222,12 @@ static enum guest_err writer_commit(struct image_writer *writer, const struct ce
 
 static bool yield_zeros(struct vdi_writer *w, struct plan_sink *sink)
 {
-    for (; w->index < w->nr_zeros; w->index++) {
+    for (; w->index < w->zeros.nr; w->index++) {
         if (!plan_room(sink, 1, 0))
             return false;
-        plan_simple(sink, CELL_OP_ZERO, blob_of(w), w->zeros[w->index].offset,
-                    w->zeros[w->index].len, CELL_NOTE_DATA);
+        zero_list_yield(&w->zeros, w->index, sink);
     }
-    w->nr_zeros = 0;
+    w->zeros.nr = 0;
     return true;
 }
 
@@ -360,7 +334,7 @@ static void writer_free(struct image_writer *writer)
 
     vdi_bmap_clear(&w->map);
     vdi_usage_clear(&w->usage);
-    free(w->zeros);
+    zero_list_clear(&w->zeros);
     free(w);
 }
 

@@ -63,6 +63,20 @@ void vhdx_make_header(const struct vhdx_header *header, uint8_t *out)
     store_le32(out + VHDX_CHECKSUM_AT, crc32c_sealed(out, VHDX_HEADER_BYTES, VHDX_CHECKSUM_AT));
 }
 
+void vhdx_put_next_header(struct vhdx *vhdx, struct plan_sink *sink)
+{
+    struct vhdx_header next = vhdx->header;
+
+    next.sequence_number++;
+    vhdx_derive_guid(vhdx->header.file_write_guid, next.sequence_number, next.file_write_guid);
+    vhdx_derive_guid(vhdx->header.data_write_guid, next.sequence_number, next.data_write_guid);
+    vhdx_make_header(&next, plan_write(sink, vhdx->source->blob, vhdx_other_header(vhdx),
+                                       VHDX_HEADER_BYTES, CELL_NOTE_HEADER));
+    plan_barrier(sink);
+    vhdx->header = next;
+    vhdx->current = !vhdx->current;
+}
+
 static void make_region(const char *guid, uint64_t offset, uint64_t length, uint8_t *out)
 {
     memcpy(out, guid, VHDX_GUID_BYTES);

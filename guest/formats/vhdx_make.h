@@ -6,6 +6,7 @@
 #define INSTAR_GUEST_FORMATS_VHDX_MAKE_H
 
 #include "guest/formats/vhdx.h"
+#include "guest/plan/plan.h"
 
 /* What of an image that we make is not always the same. */
 struct vhdx_fields {
@@ -47,5 +48,12 @@ static inline uint64_t vhdx_other_header(const struct vhdx *vhdx)
 {
     return vhdx->current == 0 ? VHDX_HEADER2_OFFSET : VHDX_HEADER1_OFFSET;
 }
+
+/*
+ * Appends the next header, and a barrier: what the guest sees is about to change.
+ *
+ * in:      vhdx: has the new header from then on
+ */
+void vhdx_put_next_header(struct vhdx *vhdx, struct plan_sink *sink);
 
 #endif

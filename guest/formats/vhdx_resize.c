@@ -9,6 +9,7 @@
 #include "guest/formats/vhdx_make.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
+#include "guest/plan/stepped.h"
 
 #define SECTOR_BYTES 512u
 #define BAT_CHUNK    65536u
@@ -26,14 +27,12 @@ enum step {
 };
 
 struct vhdx_resize {
-    struct plan plan;
+    struct stepped_plan base;
     struct vhdx *vhdx;
     uint64_t old_size, new_size;
     uint64_t old_entries, new_entries; /* of the BAT */
     uint64_t old_blocks, new_blocks;
     uint64_t file_end, data_end; /* bytes; data_end: where new blocks of a fixed disk begin */
-    enum step step;
-    uint64_t at; /* BAT entry, from the first that changes */
 };
 
 static bool grows(const struct vhdx_resize *r)
@@ -49,21 +48,6 @@ static bool is_fixed(const struct vhdx_resize *r)
 static uint32_t blob_of(const struct vhdx_resize *r)
 {
     return r->vhdx->source->blob;
-}
-
-static void put_header(struct vhdx_resize *r, struct plan_sink *sink)
-{
-    struct vhdx *vhdx = r->vhdx;
-    struct vhdx_header next = vhdx->header;
-
-    next.sequence_number++;
-    vhdx_derive_guid(vhdx->header.file_write_guid, next.sequence_number, next.file_write_guid);
-    vhdx_derive_guid(vhdx->header.data_write_guid, next.sequence_number, next.data_write_guid);
-    vhdx_make_header(&next, plan_write(sink, blob_of(r), vhdx_other_header(vhdx), VHDX_HEADER_BYTES,
-                                       CELL_NOTE_HEADER));
-    plan_barrier(sink);
-    vhdx->header = next;
-    vhdx->current = !vhdx->current;
 }
 
 /* What the block that `size` ends in holds behind it becomes zeros. */
@@ -98,18 +82,18 @@ static uint64_t entry_behind(const struct vhdx_resize *r, uint64_t index)
 static bool put_entries(struct vhdx_resize *r, struct plan_sink *sink)
 {
     uint64_t first = min_u64(r->old_entries, r->new_entries);
-    uint64_t nr = max_u64(r->old_entries, r->new_entries) - first - r->at;
+    uint64_t nr = max_u64(r->old_entries, r->new_entries) - first - r->base.at;
     uint8_t *out;
 
     nr = min_u64(nr, BAT_CHUNK / VHDX_BAT_ENTRY_BYTES);
     if (nr == 0)
         return true;
-    first += r->at;
+    first += r->base.at;
     out = plan_write(sink, blob_of(r), r->vhdx->bat_offset + first * VHDX_BAT_ENTRY_BYTES,
                      nr * VHDX_BAT_ENTRY_BYTES, CELL_NOTE_L1_TABLE);
     for (uint64_t i = 0; i < nr; i++)
         store_le64(out + i * VHDX_BAT_ENTRY_BYTES, entry_behind(r, first + i));
-    r->at += nr;
+    r->base.at += nr;
     return false;
 }
 
@@ -130,15 +114,15 @@ static uint64_t grown_file(const struct vhdx_resize *r)
     return max_u64(r->file_end, r->data_end + blocks * r->vhdx->block_size);
 }
 
-static enum guest_err do_step(struct vhdx_resize *r, struct plan_sink *sink,
-                              struct guest_err_detail *detail)
+static enum guest_err do_step(struct stepped_plan *plan, unsigned step, struct plan_sink *sink,
+                              bool *out_more, struct guest_err_detail *detail)
 {
+    struct vhdx_resize *r = (struct vhdx_resize *)plan;
     enum guest_err err = GUEST_OK;
-    enum step step = r->step;
 
     switch (step) {
     case STEP_HEADER:
-        put_header(r, sink);
+        vhdx_put_next_header(r->vhdx, sink);
         break;
     case STEP_GROW_FILE:
         if (grows(r) && grown_file(r) > r->file_end) {
@@ -156,8 +140,7 @@ static enum guest_err do_step(struct vhdx_resize *r, struct plan_sink *sink,
         break;
     case STEP_ENTRIES_BEFORE:
     case STEP_ENTRIES_AFTER:
-        if ((step == STEP_ENTRIES_BEFORE) == grows(r) && !put_entries(r, sink))
-            return GUEST_OK;
+        *out_more = (step == STEP_ENTRIES_BEFORE) == grows(r) && !put_entries(r, sink);
         break;
     case STEP_SIZE:
         put_size(r, sink);
@@ -169,31 +152,15 @@ static enum guest_err do_step(struct vhdx_resize *r, struct plan_sink *sink,
         }
         break;
     }
-    r->step = step + 1;
     return err;
 }
 
-static enum guest_err resize_next(struct plan *plan, struct plan_sink *sink, bool *out_done,
-                                  struct guest_err_detail *detail)
-{
-    struct vhdx_resize *r = (struct vhdx_resize *)plan;
-
-    while (r->step != STEP_DONE && plan_room(sink, 3, BAT_CHUNK)) {
-        enum guest_err err = do_step(r, sink, detail);
-
-        if (err)
-            return err;
-    }
-    *out_done = r->step == STEP_DONE;
-    return GUEST_OK;
-}
-
-static void resize_free(struct plan *plan)
-{
-    free(plan);
-}
-
-static const struct plan_verbs resize_verbs = {.next = resize_next, .free = resize_free};
+static const struct stepped_verbs resize_verbs = {
+    .step = do_step,
+    .nr_steps = STEP_DONE,
+    .ops = 3,
+    .bytes = BAT_CHUNK,
+};
 
 /* Where the file's last byte is needed, when the disk has only kept_blocks. */
 static enum guest_err find_data_end(struct vhdx_resize *r, uint64_t kept_blocks,
@@ -246,7 +213,7 @@ enum guest_err vhdx_resize_plan(struct node *node, const Abi__ResizeRequest *req
     if (!r)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     r->vhdx = vhdx_of(node);
-    r->plan.verbs = &resize_verbs;
+    stepped_init(&r->base, &resize_verbs);
     r->old_size = r->vhdx->disk_size;
     r->file_end = node->source->size_bytes;
     if (!align_up_u64(request->size, r->vhdx->logical_sector, &r->new_size))
@@ -260,8 +227,8 @@ enum guest_err vhdx_resize_plan(struct node *node, const Abi__ResizeRequest *req
         return err;
     }
     if (r->new_size == r->old_size)
-        r->step = STEP_DONE;
-    r->plan.file_size = max_u64(r->file_end, grows(r) ? grown_file(r) : 0);
-    *out = &r->plan;
+        stepped_skip_all(&r->base);
+    r->base.plan.file_size = max_u64(r->file_end, grows(r) ? grown_file(r) : 0);
+    *out = &r->base.plan;
     return GUEST_OK;
 }

@@ -12,7 +12,6 @@
 #include "guest/lib/checked.h"
 
 #define TABLES_DIRTY_MAX 1024u /* 4 MiB of tables: time for a plan */
-#define ZEROS_ENOUGH     4096u
 
 static struct vmdk_writer *writer_of(struct image_writer *writer)
 {
@@ -174,22 +173,6 @@ static enum guest_err writer_place(struct image_writer *writer, const struct cel
 
 /* ---- what was written ---- */
 
-static enum guest_err note_zeros(struct vmdk_writer *w, uint32_t blob, uint64_t offset,
-                                 uint64_t length, struct guest_err_detail *detail)
-{
-    if (w->nr_zeros == w->room_zeros) {
-        uint32_t room = w->room_zeros ? 2 * w->room_zeros : ZEROS_ENOUGH;
-        struct vmdk_zeros *more = realloc(w->zeros, room * sizeof(*more));
-
-        if (!more)
-            return err_plain(detail, GUEST_ERR_NO_MEMORY);
-        w->zeros = more;
-        w->room_zeros = room;
-    }
-    w->zeros[w->nr_zeros++] = (struct vmdk_zeros){.blob = blob, .offset = offset, .length = length};
-    return GUEST_OK;
-}
-
 /* A grain, or the end of the disk in one, reads as zeros from now on. */
 static enum guest_err zero_grain(struct vmdk_writer *w, struct vmdk_target *t, uint64_t into,
                                  uint64_t length, struct guest_err_detail *detail)
@@ -217,8 +200,8 @@ static enum guest_err zero_grain(struct vmdk_writer *w, struct vmdk_target *t, u
     if (err)
         return err;
     vmdk_set_entry(w, table, i, table->placed[i]);
-    return note_zeros(w, e->source->blob, (uint64_t)table->placed[i] * VMDK_SECTOR_BYTES, length,
-                      detail);
+    return zero_list_add(&w->zeros, e->source->blob, (uint64_t)table->placed[i] * VMDK_SECTOR_BYTES,
+                         length, detail);
 }
 
 static enum guest_err commit_part(struct vmdk_writer *w, struct cell_place *part,
@@ -234,8 +217,8 @@ static enum guest_err commit_part(struct vmdk_writer *w, struct cell_place *part
     part->length = min_u64(part->length, t->extent->sectors * VMDK_SECTOR_BYTES - into);
     if (t->extent->flat)
         return part->kind == CELL_PLACE_ZERO && !w->fresh
-                   ? note_zeros(w, t->extent->source->blob, t->extent->flat_offset + into,
-                                part->length, detail)
+                   ? zero_list_add(&w->zeros, t->extent->source->blob,
+                                   t->extent->flat_offset + into, part->length, detail)
                    : GUEST_OK;
     cluster = vmdk_cluster_bytes(t->extent);
     part->length = min_u64(part->length, cluster - into % cluster);
@@ -280,7 +263,7 @@ static bool writer_wants_plan(const struct image_writer *writer)
     const struct vmdk_writer *w = (const struct vmdk_writer *)writer;
 
     return (!w->fresh && w->touched && !w->renewed) || w->nr_emissions ||
-           w->nr_zeros >= ZEROS_ENOUGH || (!w->stream && w->nr_dirty >= TABLES_DIRTY_MAX);
+           w->zeros.nr >= ZERO_LIST_ENOUGH || (!w->stream && w->nr_dirty >= TABLES_DIRTY_MAX);
 }
 
 static struct plan *start_plan(struct vmdk_writer *w, bool finishing)
@@ -316,7 +299,7 @@ static void writer_free(struct image_writer *writer)
         free(t->tables);
     }
     free(w->targets);
-    free(w->zeros);
+    zero_list_clear(&w->zeros);
     free(w->emissions);
     free(w);
 }

@@ -14,6 +14,7 @@
 
 #include "guest/formats/vmdk_make.h"
 #include "guest/formats/writer.h"
+#include "guest/formats/zero_list.h"
 
 /* One grain table. */
 struct vmdk_table {
@@ -29,11 +30,6 @@ struct vmdk_target {
     const struct vmdk_extent *extent;
     struct vmdk_table **tables; /* by number; NULL: flat */
     uint64_t end;               /* where the next grain goes, sectors */
-};
-
-struct vmdk_zeros {
-    uint32_t blob;
-    uint64_t offset, length; /* bytes */
 };
 
 /* A table of a stream that has its place. */
@@ -72,8 +68,7 @@ struct vmdk_writer {
     struct vmdk_target *targets;
     unsigned nr_targets;
     unsigned nr_tables, nr_dirty; /* held in memory; of these, changed */
-    struct vmdk_zeros *zeros;
-    uint32_t nr_zeros, room_zeros;
+    struct zero_list zeros;
 
     /* stream */
     uint32_t last_table; /* the one that grains go to, UINT32_MAX: none yet */

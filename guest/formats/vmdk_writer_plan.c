@@ -36,15 +36,13 @@ static void yield_start(struct vmdk_writer *w, struct plan_sink *sink)
 
 static void yield_zeros(struct vmdk_writer *w, struct plan_sink *sink)
 {
-    if (w->at < w->nr_zeros) {
-        const struct vmdk_zeros *z = &w->zeros[w->at++];
-
-        plan_simple(sink, CELL_OP_ZERO, z->blob, z->offset, z->length, CELL_NOTE_DATA);
+    if (w->at < w->zeros.nr) {
+        zero_list_yield(&w->zeros, w->at++, sink);
         return;
     }
-    if (w->nr_zeros && !w->fresh)
+    if (w->zeros.nr && !w->fresh)
         plan_barrier(sink);
-    w->nr_zeros = 0;
+    w->zeros.nr = 0;
     w->at = 0;
     w->stage = w->stream ? VMDK_STAGE_EMIT : VMDK_STAGE_TABLES;
 }

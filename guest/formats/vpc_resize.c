@@ -13,6 +13,7 @@
 #include "guest/formats/vpc_make.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
+#include "guest/plan/stepped.h"
 
 #define TABLE_CHUNK 65536u
 
@@ -28,15 +29,13 @@ enum step {
 };
 
 struct vpc_resize {
-    struct plan plan;
+    struct stepped_plan base;
     struct vpc *vpc;
     uint64_t old_size, new_size;
     uint64_t old_end, new_end; /* of the file, the footer included */
     uint64_t table_offset;     /* the new place of the BAT, or the old one */
     uint32_t table_entries;
     uint32_t kept_blocks; /* entries from there on name no block of the disk */
-    enum step step;
-    uint64_t at;
     uint8_t footer[VPC_FOOTER_BYTES];
 };
 
@@ -80,9 +79,10 @@ static enum guest_err put_table(struct vpc_resize *r, struct plan_sink *sink,
                                 struct guest_err_detail *detail)
 {
     uint64_t bytes = vpc_table_bytes(r->table_entries);
-    uint64_t len = min_u64(TABLE_CHUNK, bytes - r->at);
-    uint32_t first = (uint32_t)(r->at / VPC_BAT_ENTRY_BYTES);
-    uint8_t *out = plan_write(sink, blob_of(r), r->table_offset + r->at, len, CELL_NOTE_L1_TABLE);
+    uint64_t len = min_u64(TABLE_CHUNK, bytes - r->base.at);
+    uint32_t first = (uint32_t)(r->base.at / VPC_BAT_ENTRY_BYTES);
+    uint8_t *out =
+        plan_write(sink, blob_of(r), r->table_offset + r->base.at, len, CELL_NOTE_L1_TABLE);
 
     for (uint32_t i = 0; i < len / VPC_BAT_ENTRY_BYTES; i++) {
         uint32_t entry;
@@ -92,8 +92,8 @@ static enum guest_err put_table(struct vpc_resize *r, struct plan_sink *sink,
             return err;
         store_be32(out + i * 4ul, entry);
     }
-    r->at += len;
-    if (r->at == bytes)
+    r->base.at += len;
+    if (r->base.at == bytes)
         plan_barrier(sink);
     return GUEST_OK;
 }
@@ -148,12 +148,12 @@ static enum guest_err put_clear(struct vpc_resize *r, struct plan_sink *sink,
     return err;
 }
 
-static enum guest_err do_step(struct vpc_resize *r, struct plan_sink *sink,
-                              struct guest_err_detail *detail)
+static enum guest_err do_step(struct stepped_plan *plan, unsigned step, struct plan_sink *sink,
+                              bool *out_more, struct guest_err_detail *detail)
 {
+    struct vpc_resize *r = (struct vpc_resize *)plan;
     bool dynamic = r->vpc->has_table;
     enum guest_err err = GUEST_OK;
-    enum step step = r->step;
 
     switch (step) {
     case STEP_COPY_FOOTER:
@@ -163,8 +163,7 @@ static enum guest_err do_step(struct vpc_resize *r, struct plan_sink *sink,
     case STEP_TABLE:
         if (moves_table(r)) {
             err = put_table(r, sink, detail);
-            if (!err && r->at < vpc_table_bytes(r->table_entries))
-                return GUEST_OK;
+            *out_more = r->base.at < vpc_table_bytes(r->table_entries);
         }
         break;
     case STEP_SWITCH:
@@ -182,12 +181,11 @@ static enum guest_err do_step(struct vpc_resize *r, struct plan_sink *sink,
         break;
     case STEP_FORGET:
         if (dynamic && !grows(r)) {
-            if (r->at == 0)
+            if (r->base.at == 0)
                 err = clear_tail(r, sink, r->new_size, detail);
             if (!err)
                 err = put_table(r, sink, detail);
-            if (!err && r->at < vpc_table_bytes(r->table_entries))
-                return GUEST_OK;
+            *out_more = r->base.at < vpc_table_bytes(r->table_entries);
         }
         break;
     default:
@@ -197,32 +195,15 @@ static enum guest_err do_step(struct vpc_resize *r, struct plan_sink *sink,
         }
         break;
     }
-    r->at = 0;
-    r->step = step + 1;
     return err;
 }
 
-static enum guest_err resize_next(struct plan *plan, struct plan_sink *sink, bool *out_done,
-                                  struct guest_err_detail *detail)
-{
-    struct vpc_resize *r = (struct vpc_resize *)plan;
-
-    while (r->step != STEP_DONE && plan_room(sink, 4, TABLE_CHUNK)) {
-        enum guest_err err = do_step(r, sink, detail);
-
-        if (err)
-            return err;
-    }
-    *out_done = r->step == STEP_DONE;
-    return GUEST_OK;
-}
-
-static void resize_free(struct plan *plan)
-{
-    free(plan);
-}
-
-static const struct plan_verbs resize_verbs = {.next = resize_next, .free = resize_free};
+static const struct stepped_verbs resize_verbs = {
+    .step = do_step,
+    .nr_steps = STEP_DONE,
+    .ops = 4,
+    .bytes = TABLE_CHUNK,
+};
 
 /* ---- decisions ---- */
 
@@ -323,7 +304,7 @@ enum guest_err vpc_resize_plan(struct node *node, const Abi__ResizeRequest *requ
     if (!r)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     r->vpc = vpc_of(node);
-    r->plan.verbs = &resize_verbs;
+    stepped_init(&r->base, &resize_verbs);
     r->old_size = node->virtual_size;
     if (!align_up_u64(request->size, VPC_SECTOR_BYTES, &r->new_size) ||
         !align_up_u64(node->source->size_bytes, VPC_SECTOR_BYTES, &r->old_end))
@@ -337,9 +318,9 @@ enum guest_err vpc_resize_plan(struct node *node, const Abi__ResizeRequest *requ
         return err;
     }
     if (r->new_size == r->old_size)
-        r->step = STEP_DONE;
+        stepped_skip_all(&r->base);
     make_footer(r);
-    r->plan.file_size = max_u64(r->old_end, r->new_end);
-    *out = &r->plan;
+    r->base.plan.file_size = max_u64(r->old_end, r->new_end);
+    *out = &r->base.plan;
     return GUEST_OK;
 }
