@@ -183,6 +183,9 @@ const struct keyval_def vhdx_create_options[] = {
      .type = KEYVAL_BOOL,
      .help = "Force use of payload blocks of type 'ZERO'. Non-standard, but default.  Do not set "
              "to 'off' when using 'qemu-img convert' with subformat=dynamic."},
+    /* stock has no such options for these two formats: they are not listed */
+    {.name = "backing_file", .type = KEYVAL_STRING, .since = PROFILE_NR},
+    {.name = "backing_fmt", .type = KEYVAL_STRING, .since = PROFILE_NR},
     {.name = NULL},
 };
 
@@ -219,6 +222,8 @@ const struct keyval_def vpc_create_options[] = {
      .type = KEYVAL_BOOL,
      .help = "Force disk size calculation to use the actual size specified, rather than using the "
              "nearest CHS-based calculation"},
+    {.name = "backing_file", .type = KEYVAL_STRING, .since = PROFILE_NR},
+    {.name = "backing_fmt", .type = KEYVAL_STRING, .since = PROFILE_NR},
     {.name = NULL},
 };
 

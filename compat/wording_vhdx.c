@@ -28,7 +28,13 @@ static const struct wording_row rows[] = {
     {VHDX_ERR_RESIZE_ZERO, "A VHDX cannot become empty"},
     {VHDX_ERR_RESIZE_BAT, "The block table of this VHDX is too small for that, and moving it is "
                           "not built yet in instar"},
-    {VHDX_ERR_WRITE_DIFFERENCING, "Writing to a differencing VHDX is not built yet in instar"},
+    {VHDX_ERR_PARENT_OTHER, "The backing file has changed since the differencing disk was made, or "
+                            "is another one"},
+    {VHDX_ERR_PARENT_NAME_KIND, "The name of the backing file cannot be stored in a VHDX"},
+    {VHDX_ERR_PARENT_FIXED, "A fixed VHDX has no backing file"},
+    {VHDX_ERR_PARENT_FORMAT, "backing_file must be a vhdx image"},
+    {VHDX_ERR_PARENT_NONE, "A differencing VHDX always has a backing file"},
+    {VHDX_ERR_PARENT_FULL, "The metadata of this VHDX has no room for another backing file"},
 
     {VHDX_ERR_TOO_LARGE, NOT_OPENED "File too large"},
 

@@ -25,9 +25,14 @@ enum vhdx_err {
     VHDX_ERR_RESIZE_KIND,
     VHDX_ERR_RESIZE_PREALLOC,
     VHDX_ERR_RESIZE_ZERO,
-    VHDX_ERR_RESIZE_BAT, /* the table would have to move */
-    VHDX_ERR_WRITE_DIFFERENCING,
-    VHDX_ERR_TOO_LARGE, /* EFBIG */
+    VHDX_ERR_RESIZE_BAT,       /* the table would have to move */
+    VHDX_ERR_PARENT_OTHER,     /* the parent found is not the one it was made from */
+    VHDX_ERR_PARENT_NAME_KIND, /* a name that cannot be written down */
+    VHDX_ERR_PARENT_FIXED,     /* a fixed disk has no parent */
+    VHDX_ERR_PARENT_FORMAT,    /* a parent of another format */
+    VHDX_ERR_PARENT_NONE,      /* a differencing disk without one */
+    VHDX_ERR_PARENT_FULL,      /* the metadata has no room for another name */
+    VHDX_ERR_TOO_LARGE,        /* EFBIG */
 
     /* lines of their own; the image is refused with EINVAL after them, see vhdx_err_is_line */
     VHDX_LINE_REGION = GUEST_ERR_VHDX + 32, /* n0, n1: start and end; n2, n3: of the other */

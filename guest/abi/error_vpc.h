@@ -25,10 +25,13 @@ enum vpc_err {
     VPC_ERR_SIZE_TOO_LARGE,
     VPC_ERR_RESIZE_KIND,
     VPC_ERR_RESIZE_PREALLOC,
-    VPC_ERR_WRITE_DIFFERENCING,
-    VPC_ERR_WRITE_MIXED,  /* a dynamic disk that says it is fixed */
-    VPC_ERR_WRITE_SHORT,  /* a fixed disk whose file is shorter */
-    VPC_ERR_PARENT_OTHER, /* the parent found is not the one it was made from */
+    VPC_ERR_WRITE_MIXED,      /* a dynamic disk that says it is fixed */
+    VPC_ERR_WRITE_SHORT,      /* a fixed disk whose file is shorter */
+    VPC_ERR_PARENT_OTHER,     /* the parent found is not the one it was made from */
+    VPC_ERR_PARENT_NAME_KIND, /* a name that cannot be written down */
+    VPC_ERR_PARENT_FIXED,     /* a fixed disk has no parent */
+    VPC_ERR_PARENT_FORMAT,    /* a parent of another format */
+    VPC_ERR_PARENT_NONE,      /* a differencing disk without one */
 };
 
 enum vpc_finding {

@@ -76,8 +76,21 @@ static void link_block(struct block_writer *w, uint64_t block)
 {
     if (w->linked[block] || w->placed[block] == BLOCK_NOWHERE)
         return;
-    w->linked[block] = 1;
+    w->linked[block] = BLOCK_LINKED;
     w->stale[w->format->bat_sector(w, block)] = 1;
+}
+
+/* Zeros of the disk's own, over what the parent has. */
+static enum guest_err own_zeros(struct block_writer *w, uint64_t block, uint64_t from,
+                                uint64_t length, struct guest_err_detail *detail)
+{
+    enum guest_err err = GUEST_OK;
+
+    if (w->placed[block] == BLOCK_NOWHERE)
+        err = make_block(w, block, detail);
+    else if (!w->fresh)
+        err = zero_list_add(&w->zeros, w->blob, block_data_offset(w, block) + from, length, detail);
+    return err ? err : block_bits_add(w, block, from, from + length, detail);
 }
 
 static enum guest_err commit_run(struct block_writer *w, const struct cell_place *run,
@@ -86,15 +99,20 @@ static enum guest_err commit_run(struct block_writer *w, const struct cell_place
     for (uint64_t at = run->start, end = run->start + run->length; at < end;) {
         uint64_t block = at / w->block_bytes;
         uint64_t length = min_u64(end - at, w->block_bytes - at % w->block_bytes);
+        uint64_t from = at % w->block_bytes;
         enum guest_err err = GUEST_OK;
 
         if (block >= w->nr_blocks)
             return err_plain(detail, GUEST_ERR_BAD_REQUEST);
-        if (run->kind == CELL_PLACE_DATA)
+        if (w->has_parent && run->kind != CELL_PLACE_DATA)
+            err = own_zeros(w, block, from, length, detail);
+        else if (w->has_parent && w->placed[block] != BLOCK_NOWHERE)
+            err = block_bits_add(w, block, from, from + length, detail);
+        if (!err && (run->kind == CELL_PLACE_DATA || w->has_parent))
             link_block(w, block);
-        else if (w->placed[block] != BLOCK_NOWHERE && !w->fresh)
-            err = zero_list_add(&w->zeros, w->blob,
-                                block_data_offset(w, block) + at % w->block_bytes, length, detail);
+        else if (!err && w->placed[block] != BLOCK_NOWHERE && !w->fresh)
+            err = zero_list_add(&w->zeros, w->blob, block_data_offset(w, block) + from, length,
+                                detail);
         if (err)
             return err;
         at += length;
@@ -134,16 +152,41 @@ static void settle(struct block_writer *w)
         w->stage = BLOCK_STAGE_ZEROS;
     if (w->stage == BLOCK_STAGE_ZEROS && w->at == w->zeros.nr) {
         w->zeros.nr = w->at = 0;
-        w->stage = BLOCK_STAGE_BAT;
+        w->stage = BLOCK_STAGE_BITS;
     }
-    if (w->stage != BLOCK_STAGE_BAT)
-        return;
-    while (w->at < w->nr_bat_sectors && !w->stale[w->at])
+    if (w->stage == BLOCK_STAGE_BITS) {
+        while (w->nr_bits_set && !w->bits_set[w->at])
+            w->at++;
+        if (w->nr_bits_set == 0) {
+            w->at = 0;
+            w->stage = w->bit_tables_stale ? BLOCK_STAGE_BIT_TABLES : BLOCK_STAGE_BAT;
+        }
+    }
+    while (w->stage == BLOCK_STAGE_BIT_TABLES || w->stage == BLOCK_STAGE_BAT) {
+        while (w->at < w->nr_bat_sectors && !w->stale[w->at])
+            w->at++;
+        if (w->at < w->nr_bat_sectors)
+            break;
+        w->at = 0;
+        w->stage++;
+        w->bit_tables_stale = false;
+        if (w->stage == BLOCK_STAGE_DONE)
+            w->format->changed(w);
+    }
+}
+
+static enum guest_err yield_bat(struct block_writer *w, struct plan_sink *sink,
+                                struct guest_err_detail *detail)
+{
+    enum guest_err err = w->format->put_bat_sector(w, w->at, sink, detail);
+
+    if (w->stage == BLOCK_STAGE_BIT_TABLES) {
+        plan_barrier(sink);
         w->at++;
-    if (w->at == w->nr_bat_sectors) {
-        w->format->changed(w);
-        w->stage = BLOCK_STAGE_DONE;
+    } else {
+        w->stale[w->at] = 0;
     }
+    return err;
 }
 
 static enum guest_err writer_next(struct plan *plan, struct plan_sink *sink, bool *out_done,
@@ -153,8 +196,11 @@ static enum guest_err writer_next(struct plan *plan, struct plan_sink *sink, boo
     enum guest_err err = GUEST_OK;
 
     for (settle(w); !err && w->stage != BLOCK_STAGE_DONE &&
-                    plan_room(sink, BLOCK_PREPARE_OPS, BLOCK_PREPARE_BYTES);
+                    plan_room(sink, BLOCK_PREPARE_OPS, max_u64(BLOCK_PREPARE_BYTES, w->bits_bytes));
          settle(w)) {
+        if (w->stage >= BLOCK_STAGE_BITS && !w->ordered && !w->fresh)
+            plan_barrier(sink);
+        w->ordered |= w->stage >= BLOCK_STAGE_BITS;
         switch (w->stage) {
         case BLOCK_STAGE_PREPARE:
             w->format->prepare(w, sink);
@@ -162,9 +208,11 @@ static enum guest_err writer_next(struct plan *plan, struct plan_sink *sink, boo
         case BLOCK_STAGE_ZEROS:
             zero_list_yield(&w->zeros, w->at++, sink);
             break;
+        case BLOCK_STAGE_BITS:
+            block_bits_yield(w, w->at, sink);
+            break;
         default:
-            err = w->format->put_bat_sector(w, w->at, sink, detail);
-            w->stale[w->at] = 0;
+            err = yield_bat(w, sink, detail);
             break;
         }
     }
@@ -193,6 +241,7 @@ static struct plan *writer_plan(struct image_writer *writer)
     struct block_writer *w = writer_of(writer);
 
     w->stage = BLOCK_STAGE_PREPARE;
+    w->ordered = false;
     w->at = 0;
     w->base.plan.file_size = w->format->file_size(w);
     return &w->base.plan;
@@ -203,7 +252,7 @@ static struct plan *writer_finish(struct image_writer *writer, uint64_t unused_o
     struct block_writer *w = writer_of(writer);
 
     (void)unused_offset;
-    for (uint32_t i = 0; i < w->nr_made; i++)
+    for (uint32_t i = 0; !w->has_parent && i < w->nr_made; i++)
         link_block(w, w->made[i]);
     return writer_plan(writer);
 }
@@ -212,6 +261,13 @@ void block_writer_free(struct image_writer *writer)
 {
     struct block_writer *w = writer_of(writer);
 
+    if (w->format->forget)
+        w->format->forget(w);
+    for (uint64_t i = 0; w->bits && i < w->nr_blocks; i++)
+        free(w->bits[i]);
+    free(w->bits);
+    free(w->bits_set);
+    free(w->whole);
     free(w->placed);
     free(w->linked);
     free(w->stale);
@@ -248,6 +304,13 @@ enum guest_err block_writer_init(struct block_writer *w, uint32_t sector_bytes,
         .linear = w->linear,
         .zero_unit = sector_bytes,
     };
+    if (w->has_parent) {
+        w->bits = arena_array(w->nr_blocks, sizeof(*w->bits));
+        w->bits_set = arena_array(w->nr_blocks, 1);
+        w->whole = arena_array(w->nr_blocks, 1);
+        if (!w->bits || !w->bits_set || !w->whole)
+            return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    }
     w->placed = arena_array(w->nr_blocks, sizeof(*w->placed));
     w->made = arena_array(w->nr_blocks, sizeof(*w->made));
     w->linked = arena_array(w->nr_blocks, 1);

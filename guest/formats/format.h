@@ -115,8 +115,12 @@ struct format_driver {
     enum guest_err (*link_extent)(struct node *node, uint32_t index, struct node *child,
                                   struct guest_err_detail *detail);
 
-    /* Told which backing node was linked, to set node->rejects_backing; may be NULL. */
-    void (*link_backing)(struct node *node, const struct node *child);
+    /*
+     * Told which backing node was linked; may be NULL. What is read through the wrong one is an
+     * error when node->rejects_backing is set; an error here refuses the image.
+     */
+    enum guest_err (*link_backing)(struct node *node, const struct node *child,
+                                   struct guest_err_detail *detail);
 
     /* Plans another backing file, or none; NULL: GUEST_ERR_NOT_SUPPORTED. */
     enum guest_err (*change_backing)(struct node *node, const Abi__BackingRequest *request,

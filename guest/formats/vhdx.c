@@ -5,6 +5,7 @@
  * Stock does not say where a VHDX keeps its data, so extents are opaque: read as they are, shown as
  * data without a place.
  */
+#include "guest/formats/message.h"
 #include "guest/formats/vhdx.h"
 #include "guest/formats/vhdx_log.h"
 #include "guest/lib/arena.h"
@@ -111,7 +112,7 @@ static enum guest_err vhdx_open(struct node *node, const Abi__OpenRequest *reque
     if (!err)
         err = vhdx_read_metadata(vhdx, detail);
     if (!err && (vhdx->params & VHDX_HAS_PARENT))
-        err = vhdx_error(detail, VHDX_ERR_NOT_SUPPORTED);
+        err = vhdx_add_parent(node, detail);
     if (!err && !request->for_check)
         err = refuse_bat(vhdx, detail);
     node->virtual_size = vhdx->disk_size / SECTOR_BYTES * SECTOR_BYTES;
@@ -123,10 +124,22 @@ static void vhdx_close(struct node *node)
 {
     struct vhdx *vhdx = vhdx_of(node);
 
-    if (vhdx)
+    if (vhdx) {
         free(vhdx->taken);
+        free(vhdx->bitmap);
+    }
     free(vhdx);
     node->state = NULL;
+}
+
+static enum guest_err vhdx_info(struct node *node, Abi__InfoReply *reply,
+                                struct guest_err_detail *detail)
+{
+    const struct vhdx *vhdx = vhdx_of(node);
+    struct span guid = span_of(vhdx->header.data_write_guid, VHDX_GUID_BYTES);
+
+    return message_set_bytes(&reply->disk_guid, guid) ? GUEST_OK
+                                                      : err_plain(detail, GUEST_ERR_NO_MEMORY);
 }
 
 /* ---- reading ---- */
@@ -148,6 +161,11 @@ enum guest_err vhdx_map(struct node *node, uint64_t start, uint64_t length,
     };
     switch (entry & VHDX_STATE_MASK) {
     case VHDX_NOT_PRESENT:
+        if (vhdx->params & VHDX_HAS_PARENT) {
+            out->kind = CELL_EXTENT_HOLE;
+            out->flags = 0;
+        }
+        return GUEST_OK;
     case VHDX_UNDEFINED:
     case VHDX_ZERO:
     case VHDX_UNMAPPED:
@@ -158,6 +176,9 @@ enum guest_err vhdx_map(struct node *node, uint64_t start, uint64_t length,
         out->flags |= CELL_EXTENT_HAS_OFFSET;
         out->offset = (entry & VHDX_OFFSET_MASK) + in_block;
         return GUEST_OK;
+    case VHDX_PARTIALLY_PRESENT:
+        out->offset = (entry & VHDX_OFFSET_MASK) + in_block;
+        return vhdx_map_partial(vhdx, block, in_block, out, detail);
     default:
         out->flags |= CELL_EXTENT_BROKEN;
         return GUEST_OK;
@@ -169,9 +190,13 @@ const struct format_driver format_vhdx = {
     .probe = vhdx_probe,
     .open = vhdx_open,
     .map = vhdx_map,
+    .info = vhdx_info,
     .check = vhdx_check,
     .create = vhdx_create,
     .writer_open = vhdx_writer_open,
     .resize = vhdx_resize_plan,
+    .link_backing = vhdx_link_backing,
+    .change_backing = vhdx_change_backing,
+    .empty = vhdx_empty,
     .close = vhdx_close,
 };

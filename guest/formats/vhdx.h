@@ -38,6 +38,7 @@ enum vhdx_item {
 
 struct vhdx_metadata_entry {
     bool present;
+    uint32_t row;    /* of the table */
     uint32_t offset; /* from the start of the metadata region */
     uint32_t length;
 };
@@ -68,7 +69,19 @@ struct vhdx {
     bool window_valid;
     uint64_t window_first;
     uint64_t window[VHDX_WINDOW_ENTRIES];
+
+    /* of a differencing disk */
+    uint8_t parent_linkage[2][VHDX_GUID_BYTES]; /* DataWriteGuid of the parent: one of these */
+    unsigned nr_linkages;
+    uint8_t *bitmap; /* of one block, vhdx_bitmap_bytes; NULL until it is needed */
+    uint64_t bitmap_offset;
 };
+
+/* Bytes of a block's bits. */
+static inline uint32_t vhdx_bitmap_bytes(const struct vhdx *vhdx)
+{
+    return vhdx->block_size / vhdx->logical_sector / 8;
+}
 
 static inline struct vhdx *vhdx_of(const struct node *node)
 {
@@ -157,6 +170,37 @@ enum guest_err vhdx_map(struct node *node, uint64_t start, uint64_t length,
 enum guest_err vhdx_check(struct node *node, const Abi__CheckRequest *request,
                           struct finding_sink *findings, Abi__CheckReply *reply,
                           struct guest_err_detail *detail);
+
+/*
+ * Reads the parent locator of a differencing disk and adds the reference: the relative path, else
+ * the absolute one, else that on a volume (guest/formats/parent_name.h).
+ *
+ * returns: VHDX_ERR_INVALID when it does not say what it must
+ * bound:   a locator of 64 KiB
+ * source:  [MS-VHDX] 2.6.2.6
+ */
+enum guest_err vhdx_add_parent(struct node *node, struct guest_err_detail *detail);
+
+/* Whether the node is the parent, as it was: its DataWriteGuid must be one that was written down.
+ */
+enum guest_err vhdx_link_backing(struct node *node, const struct node *child,
+                                 struct guest_err_detail *detail);
+
+/*
+ * Where the bits of a block are.
+ *
+ * out:     *out in bytes of the file; *out_present: false when its chunk has no bitmap
+ */
+enum guest_err vhdx_find_bits(struct vhdx *vhdx, uint64_t block, uint64_t *out, bool *out_present,
+                              struct guest_err_detail *detail);
+
+/* A run of a block that is partially there; `out` is filled with what else is known. */
+enum guest_err vhdx_map_partial(struct vhdx *vhdx, uint64_t block, uint64_t in_block,
+                                struct layer_extent *out, struct guest_err_detail *detail);
+
+enum guest_err vhdx_change_backing(struct node *node, const Abi__BackingRequest *request,
+                                   struct plan **out, struct guest_err_detail *detail);
+enum guest_err vhdx_empty(struct node *node, struct plan **out, struct guest_err_detail *detail);
 
 /*
  * Looks for entries in the log that must be replayed.

@@ -18,6 +18,9 @@
 
 #define BAT_CHUNK_BYTES 65536u
 
+/* Of a differencing disk, as Hyper-V makes it. */
+#define CHILD_BLOCK (2 * VHDX_MIB)
+
 struct vhdx_creation {
     struct plan plan;
     uint32_t blob;
@@ -25,6 +28,7 @@ struct vhdx_creation {
     struct vhdx_header header;
     uint64_t chunk_ratio, data_blocks;
     uint64_t data_offset;
+    struct vhdx_locator parent;
     bool block_state_zero;
     bool begun;
     uint64_t next_block; /* whose BAT entry comes next */
@@ -41,6 +45,22 @@ static enum guest_err parse_subformat(const Abi__CreateRequest *request, uint32_
         return err_text(detail, (enum guest_err)VHDX_ERR_SUBFORMAT, text, 0);
     *out_params |= VHDX_LEAVE_BLOCKS;
     return GUEST_OK;
+}
+
+static enum guest_err parse_parent(const Abi__CreateRequest *request,
+                                   struct vhdx_creation *creation, struct guest_err_detail *detail)
+{
+    struct vhdx_fields *f = &creation->fields;
+    struct span name;
+
+    if (!create_option_text(request, "backing_file", &name))
+        return GUEST_OK;
+    if (f->params & VHDX_LEAVE_BLOCKS)
+        return vhdx_error(detail, VHDX_ERR_PARENT_FIXED);
+    f->params |= VHDX_HAS_PARENT;
+    f->parent = &creation->parent;
+    return vhdx_make_locator(name, span_of(request->parent_guid.data, request->parent_guid.len),
+                             &creation->parent, detail);
 }
 
 static enum guest_err choose_log(const Abi__CreateRequest *request, uint32_t *out,
@@ -65,13 +85,13 @@ static uint64_t default_block(uint64_t size)
     return size > GIB ? 16 * VHDX_MIB : 8 * VHDX_MIB;
 }
 
-static enum guest_err choose_block(const Abi__CreateRequest *request, uint32_t *out,
-                                   struct guest_err_detail *detail)
+static enum guest_err choose_block(const Abi__CreateRequest *request, bool has_parent,
+                                   uint32_t *out, struct guest_err_detail *detail)
 {
     uint64_t size = create_option_number(request, "block_size", 0);
 
     if (size == 0)
-        size = default_block(request->size);
+        size = has_parent ? CHILD_BLOCK : default_block(request->size);
     if (size > VHDX_BLOCK_MAX || !align_up_u64(size, VHDX_MIB, &size))
         size = VHDX_BLOCK_MAX;
     if (!is_power_of_two_u64(size))
@@ -84,7 +104,7 @@ static enum guest_err choose_block(const Abi__CreateRequest *request, uint32_t *
 static void lay_out(struct vhdx_creation *creation)
 {
     struct vhdx_fields *f = &creation->fields;
-    uint64_t entries = vhdx_shape(f->disk_size, f->block_size, f->logical_sector, false,
+    uint64_t entries = vhdx_shape(f->disk_size, f->block_size, f->logical_sector, f->parent != NULL,
                                   &creation->chunk_ratio, &creation->data_blocks);
 
     f->bat_offset = VHDX_HEADER_SECTION + f->log_length;
@@ -116,9 +136,13 @@ static void yield_headers(struct vhdx_creation *creation, struct plan_sink *sink
     vhdx_make_regions(f, plan_write(sink, blob, VHDX_REGION_TABLE2_OFFSET, VHDX_REGION_TABLE_BYTES,
                                     CELL_NOTE_HEADER));
     vhdx_make_metadata_head(
-        plan_write(sink, blob, f->metadata_offset, VHDX_METADATA_HEAD_BYTES, CELL_NOTE_HEADER));
+        f, plan_write(sink, blob, f->metadata_offset, VHDX_METADATA_HEAD_BYTES, CELL_NOTE_HEADER));
     vhdx_make_metadata_items(f, plan_write(sink, blob, f->metadata_offset + VHDX_METADATA_ITEMS_AT,
                                            VHDX_METADATA_ITEM_BYTES, CELL_NOTE_HEADER));
+    if (f->parent)
+        memcpy(plan_write(sink, blob, f->metadata_offset + VHDX_METADATA_LOCATOR_AT,
+                          f->parent->length, CELL_NOTE_BACKING_NAME),
+               f->parent->bytes, f->parent->length);
 }
 
 /* The entries of one chunk, or a part of them: zeros, or the blocks of a fixed disk in order. */
@@ -157,7 +181,9 @@ static enum guest_err creation_next(struct plan *plan, struct plan_sink *sink, b
     if (!creation->begun)
         yield_headers(creation, sink);
     creation->begun = true;
-    if (!(creation->fields.params & VHDX_LEAVE_BLOCKS) && !creation->block_state_zero)
+    /* Without a state a block is the parent's. */
+    if (!(creation->fields.params & VHDX_LEAVE_BLOCKS) &&
+        (!creation->block_state_zero || creation->fields.parent))
         creation->next_block = creation->data_blocks;
     while (creation->next_block < creation->data_blocks && plan_room(sink, 1, BAT_CHUNK_BYTES))
         yield_entries(creation, sink);
@@ -178,12 +204,14 @@ static enum guest_err fill_fields(const Abi__CreateRequest *request, struct vhdx
     struct vhdx_fields *f = &creation->fields;
     enum guest_err err = parse_subformat(request, &f->params, detail);
 
+    if (!err)
+        err = parse_parent(request, creation, detail);
     if (!err && request->size > VHDX_SIZE_MAX)
         err = vhdx_error(detail, VHDX_ERR_SIZE_TOO_LARGE);
     if (!err)
         err = choose_log(request, &f->log_length, detail);
     if (!err)
-        err = choose_block(request, &f->block_size, detail);
+        err = choose_block(request, f->parent != NULL, &f->block_size, detail);
     if (!err && request->random.len < 3 * VHDX_GUID_BYTES)
         err = err_plain(detail, GUEST_ERR_BAD_REQUEST);
     if (err)

@@ -30,6 +30,12 @@
  *   BAT (2.5): entries of 8 bytes, ChunkRatio of payload blocks, then one of a sector bitmap block,
  *   and so on: State in bits 0 to 2, FileOffsetMB in bits 20 to 63
  *
+ *   parent locator (2.6.2.6): LocatorType, reserved (2), KeyValueCount (2), then entries of 12
+ *   bytes: KeyOffset (4), ValueOffset (4), from the start of the locator, KeyLength (2),
+ *   ValueLength (2); keys and values are UTF-16
+ *
+ *   sector bitmap (2.4): a bit a sector from the lowest of each byte, 1 MiB for ChunkRatio blocks
+ *
  *   log entry (2.3.1), at multiples of 4 KiB in the log, which is a ring
  *   0      4    Signature         "loge"
  *   4      4    Checksum          over EntryLength
@@ -68,6 +74,9 @@
 #define VHDX_OFFSET_MASK          0xfffffffffff00000ull
 #define VHDX_LOG_SECTOR           4096u
 #define VHDX_REQUIRED             1u /* of a region */
+#define VHDX_METADATA_ROW_BYTES   32u
+#define VHDX_BITMAP_PRESENT       6u /* state of a sector bitmap block */
+#define VHDX_LOCATOR_MAX          65536u
 
 enum vhdx_metadata_flags {
     VHDX_META_USER = 1,
@@ -91,13 +100,14 @@ enum vhdx_payload_state {
 };
 
 /* In the byte order of the file. */
-#define VHDX_GUID_BAT       "\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08"
-#define VHDX_GUID_METADATA  "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e"
-#define VHDX_GUID_PARAMS    "\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b"
-#define VHDX_GUID_DISK_SIZE "\x24\x42\xa5\x2f\x1b\xcd\x76\x48\xb2\x11\x5d\xbe\xd8\x3b\xf4\xb8"
-#define VHDX_GUID_DISK_ID   "\xab\x12\xca\xbe\xe6\xb2\x23\x45\x93\xef\xc3\x09\xe0\x00\xc7\x46"
-#define VHDX_GUID_LOGICAL   "\x1d\xbf\x41\x81\x6f\xa9\x09\x47\xba\x47\xf2\x33\xa8\xfa\xab\x5f"
-#define VHDX_GUID_PHYSICAL  "\xc7\x48\xa3\xcd\x5d\x44\x71\x44\x9c\xc9\xe9\x88\x52\x51\xc5\x56"
-#define VHDX_GUID_PARENT    "\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c"
+#define VHDX_GUID_BAT          "\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08"
+#define VHDX_GUID_METADATA     "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e"
+#define VHDX_GUID_PARAMS       "\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b"
+#define VHDX_GUID_DISK_SIZE    "\x24\x42\xa5\x2f\x1b\xcd\x76\x48\xb2\x11\x5d\xbe\xd8\x3b\xf4\xb8"
+#define VHDX_GUID_DISK_ID      "\xab\x12\xca\xbe\xe6\xb2\x23\x45\x93\xef\xc3\x09\xe0\x00\xc7\x46"
+#define VHDX_GUID_LOGICAL      "\x1d\xbf\x41\x81\x6f\xa9\x09\x47\xba\x47\xf2\x33\xa8\xfa\xab\x5f"
+#define VHDX_GUID_PHYSICAL     "\xc7\x48\xa3\xcd\x5d\x44\x71\x44\x9c\xc9\xe9\x88\x52\x51\xc5\x56"
+#define VHDX_GUID_LOCATOR_TYPE "\xb7\xef\x4a\xb0\x9e\xd1\x81\x4a\xb7\x89\x25\xb8\xe9\x44\x59\x13"
+#define VHDX_GUID_PARENT       "\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c"
 
 #endif

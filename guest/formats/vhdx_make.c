@@ -63,13 +63,14 @@ void vhdx_make_header(const struct vhdx_header *header, uint8_t *out)
     store_le32(out + VHDX_CHECKSUM_AT, crc32c_sealed(out, VHDX_HEADER_BYTES, VHDX_CHECKSUM_AT));
 }
 
-void vhdx_put_next_header(struct vhdx *vhdx, struct plan_sink *sink)
+void vhdx_put_next_header(struct vhdx *vhdx, bool same_disk, struct plan_sink *sink)
 {
     struct vhdx_header next = vhdx->header;
 
     next.sequence_number++;
     vhdx_derive_guid(vhdx->header.file_write_guid, next.sequence_number, next.file_write_guid);
-    vhdx_derive_guid(vhdx->header.data_write_guid, next.sequence_number, next.data_write_guid);
+    if (!same_disk)
+        vhdx_derive_guid(vhdx->header.data_write_guid, next.sequence_number, next.data_write_guid);
     vhdx_make_header(&next, plan_write(sink, vhdx->source->blob, vhdx_other_header(vhdx),
                                        VHDX_HEADER_BYTES, CELL_NOTE_HEADER));
     plan_barrier(sink);
@@ -96,19 +97,33 @@ void vhdx_make_regions(const struct vhdx_fields *fields, uint8_t *out)
                crc32c_sealed(out, VHDX_REGION_TABLE_BYTES, VHDX_CHECKSUM_AT));
 }
 
-void vhdx_make_metadata_head(uint8_t *out)
+static void make_row(const char *guid, uint32_t offset, uint32_t length, uint32_t flags,
+                     uint8_t *row)
+{
+    memset(row, 0, VHDX_METADATA_ROW_BYTES);
+    memcpy(row, guid, VHDX_GUID_BYTES);
+    store_le32(row + 16, offset);
+    store_le32(row + 20, length);
+    store_le32(row + 24, flags);
+}
+
+void vhdx_make_locator_row(uint32_t offset, uint32_t length, uint8_t *out)
+{
+    make_row(VHDX_GUID_PARENT, offset, length, VHDX_META_REQUIRED, out);
+}
+
+void vhdx_make_metadata_head(const struct vhdx_fields *fields, uint8_t *out)
 {
     memset(out, 0, VHDX_METADATA_HEAD_BYTES);
     memcpy(out, "metadata", 8);
-    store_le16(out + 10, NR_ITEMS);
+    store_le16(out + 10, NR_ITEMS + (fields->parent != NULL));
     for (size_t i = 0; i < NR_ITEMS; i++) {
-        uint8_t *row = out + 32 + 32 * i;
-
-        memcpy(row, items[i].guid, VHDX_GUID_BYTES);
-        store_le32(row + 16, items[i].offset);
-        store_le32(row + 20, items[i].length);
-        store_le32(row + 24, items[i].flags);
+        make_row(items[i].guid, items[i].offset, items[i].length, items[i].flags,
+                 out + 32 + VHDX_METADATA_ROW_BYTES * i);
     }
+    if (fields->parent)
+        vhdx_make_locator_row(VHDX_METADATA_LOCATOR_AT, fields->parent->length,
+                              out + 32 + VHDX_METADATA_ROW_BYTES * NR_ITEMS);
 }
 
 void vhdx_make_metadata_items(const struct vhdx_fields *f, uint8_t *out)

@@ -5,6 +5,7 @@
 #ifndef INSTAR_GUEST_FORMATS_VHDX_MAKE_H
 #define INSTAR_GUEST_FORMATS_VHDX_MAKE_H
 
+#include "guest/formats/parent_name.h"
 #include "guest/formats/vhdx.h"
 #include "guest/plan/plan.h"
 
@@ -18,14 +19,22 @@ struct vhdx_fields {
     uint64_t bat_offset, bat_length;
     uint64_t metadata_offset;
     uint8_t disk_id[VHDX_GUID_BYTES];
+    const struct vhdx_locator *parent; /* NULL: none */
+};
+
+/* A parent locator, whole. */
+struct vhdx_locator {
+    uint32_t length; /* bytes */
+    uint8_t bytes[2 * PARENT_NAME_MAX + 512];
 };
 
 #define VHDX_IDENTIFIER_BYTES    4096u
 #define VHDX_METADATA_ITEMS_AT   65536u /* items, from the start of the metadata region */
 #define VHDX_METADATA_ITEM_BYTES 40u
+#define VHDX_METADATA_LOCATOR_AT 69632u /* the locator of a disk that we make */
 
 /* Bytes of the two parts of the metadata that are not zeros. */
-#define VHDX_METADATA_HEAD_BYTES (32u + 5u * 32u)
+#define VHDX_METADATA_HEAD_BYTES (32u + 6u * VHDX_METADATA_ROW_BYTES)
 
 /* A random (version 4) GUID from as many random bytes. */
 void vhdx_make_guid(const uint8_t *random, uint8_t *out);
@@ -37,11 +46,11 @@ void vhdx_make_guid(const uint8_t *random, uint8_t *out);
  */
 void vhdx_derive_guid(const uint8_t *guid, uint64_t number, uint8_t *out);
 
-void vhdx_make_identifier(uint8_t *out);                                  /* 4 KiB */
-void vhdx_make_header(const struct vhdx_header *header, uint8_t *out);    /* 4 KiB */
-void vhdx_make_regions(const struct vhdx_fields *fields, uint8_t *out);   /* 64 KiB */
-void vhdx_make_metadata_head(uint8_t *out);                               /* ..._HEAD_BYTES */
-void vhdx_make_metadata_items(const struct vhdx_fields *f, uint8_t *out); /* ..._ITEM_BYTES */
+void vhdx_make_identifier(uint8_t *out);                                      /* 4 KiB */
+void vhdx_make_header(const struct vhdx_header *header, uint8_t *out);        /* 4 KiB */
+void vhdx_make_regions(const struct vhdx_fields *fields, uint8_t *out);       /* 64 KiB */
+void vhdx_make_metadata_head(const struct vhdx_fields *fields, uint8_t *out); /* ..._HEAD_BYTES */
+void vhdx_make_metadata_items(const struct vhdx_fields *f, uint8_t *out);     /* ..._ITEM_BYTES */
 
 /* Where the header that is not current stands: the next one goes there. */
 static inline uint64_t vhdx_other_header(const struct vhdx *vhdx)
@@ -50,10 +59,23 @@ static inline uint64_t vhdx_other_header(const struct vhdx *vhdx)
 }
 
 /*
- * Appends the next header, and a barrier: what the guest sees is about to change.
+ * Fills a locator.
  *
- * in:      vhdx: has the new header from then on
+ * in:      name: of the parent as the user gave it; guid: its DataWriteGuid
+ * returns: VHDX_ERR_PARENT_NAME_KIND for a name that cannot be said there; GUEST_ERR_BAD_REQUEST
  */
-void vhdx_put_next_header(struct vhdx *vhdx, struct plan_sink *sink);
+enum guest_err vhdx_make_locator(struct span name, struct span guid, struct vhdx_locator *out,
+                                 struct guest_err_detail *detail);
+
+/* The row of the metadata table that names a locator. */
+void vhdx_make_locator_row(uint32_t offset, uint32_t length, uint8_t *out);
+
+/*
+ * Appends the next header, and a barrier: the file is about to change.
+ *
+ * in:      vhdx: has the new header from then on; same_disk: what the guest sees does not change,
+ *          children go on knowing this image
+ */
+void vhdx_put_next_header(struct vhdx *vhdx, bool same_disk, struct plan_sink *sink);
 
 #endif

@@ -22,7 +22,7 @@ static int find_item(struct span guid)
     return -1;
 }
 
-static enum guest_err take_entry(struct vhdx *vhdx, struct cursor *c,
+static enum guest_err take_entry(struct vhdx *vhdx, uint32_t row, struct cursor *c,
                                  struct guest_err_detail *detail)
 {
     int item = find_item(cur_bytes(c, VHDX_GUID_BYTES));
@@ -33,8 +33,8 @@ static enum guest_err take_entry(struct vhdx *vhdx, struct cursor *c,
         return flags & VHDX_META_REQUIRED ? vhdx_error(detail, VHDX_ERR_NOT_SUPPORTED) : GUEST_OK;
     if (vhdx->items[item].present)
         return vhdx_error(detail, VHDX_ERR_INVALID);
-    vhdx->items[item] =
-        (struct vhdx_metadata_entry){.present = true, .offset = offset, .length = length};
+    vhdx->items[item] = (struct vhdx_metadata_entry){
+        .present = true, .row = row, .offset = offset, .length = length};
     return GUEST_OK;
 }
 
@@ -55,7 +55,7 @@ static enum guest_err read_table(struct vhdx *vhdx, uint8_t *bytes, struct guest
     if (count > VHDX_ENTRIES_MAX)
         return vhdx_error(detail, VHDX_ERR_INVALID);
     for (uint32_t i = 0; !err && i < count; i++)
-        err = take_entry(vhdx, &c, detail);
+        err = take_entry(vhdx, i, &c, detail);
     for (int i = 0; !err && i < VHDX_ITEM_PARENT; i++)
         if (!vhdx->items[i].present)
             err = vhdx_error(detail, VHDX_ERR_NOT_SUPPORTED);

@@ -122,7 +122,7 @@ static enum guest_err do_step(struct stepped_plan *plan, unsigned step, struct p
 
     switch (step) {
     case STEP_HEADER:
-        vhdx_put_next_header(r->vhdx, sink);
+        vhdx_put_next_header(r->vhdx, false, sink);
         break;
     case STEP_GROW_FILE:
         if (grows(r) && grown_file(r) > r->file_end) {

@@ -199,10 +199,13 @@ static enum guest_err vmdk_link_extent(struct node *node, uint32_t index, struct
 }
 
 /* A parent that was changed since does not hold any more what this image was made on. */
-static void vmdk_link_backing(struct node *node, const struct node *child)
+static enum guest_err vmdk_link_backing(struct node *node, const struct node *child,
+                                        struct guest_err_detail *detail)
 {
+    (void)detail;
     node->rejects_backing =
         child->driver != &format_vmdk || vmdk_of(child)->cid != vmdk_of(node)->parent_cid;
+    return GUEST_OK;
 }
 
 const struct format_driver format_vmdk = {

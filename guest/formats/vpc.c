@@ -6,6 +6,7 @@
  * Reading a dynamic disk stock looks at the BAT alone, and so do we: a sector whose bitmap bit is
  * clear has zeros in the block. In a differencing disk the bit says whose sector it is.
  */
+#include "guest/formats/message.h"
 #include "guest/formats/vpc.h"
 #include "guest/formats/vpc_writer.h"
 #include "guest/lib/arena.h"
@@ -28,7 +29,21 @@ static enum guest_err vpc_open(struct node *node, const Abi__OpenRequest *reques
     err = vpc_read_header(node, request->vpc_size, vpc, detail);
     if (!err && !vpc->is_fixed)
         node->cluster_size = vpc->dynamic.block_size;
+    if (!err && vpc->is_differencing && !request->for_check)
+        err = vpc_add_parent(node, vpc, detail);
     return err;
+}
+
+static enum guest_err vpc_info(struct node *node, Abi__InfoReply *reply,
+                               struct guest_err_detail *detail)
+{
+    const struct vpc *vpc = vpc_of(node);
+
+    reply->parent_time_sec = vpc->footer.time_stamp;
+    return message_set_bytes(&reply->disk_guid,
+                             span_of(vpc->footer.unique_id, sizeof(vpc->footer.unique_id)))
+               ? GUEST_OK
+               : err_plain(detail, GUEST_ERR_NO_MEMORY);
 }
 
 static void vpc_close(struct node *node)
@@ -73,8 +88,10 @@ enum guest_err vpc_map(struct node *node, uint64_t start, uint64_t length, struc
     *out = (struct layer_extent){
         .length = min_u64(length, vpc->dynamic.block_size - in_block),
         .source = vpc->source,
-        .kind = CELL_EXTENT_ZERO,
+        .kind = vpc->is_differencing ? CELL_EXTENT_HOLE : CELL_EXTENT_ZERO,
     };
+    if (entry != VPC_UNALLOCATED && vpc->is_differencing)
+        return vpc_map_own(vpc, entry, in_block, out, detail);
     if (entry != VPC_UNALLOCATED) {
         out->kind = CELL_EXTENT_DATA;
         out->flags = CELL_EXTENT_HAS_OFFSET;
@@ -88,9 +105,13 @@ const struct format_driver format_vpc = {
     .probe = vpc_probe,
     .open = vpc_open,
     .map = vpc_map,
+    .info = vpc_info,
     .check = vpc_check,
     .create = vpc_create,
     .writer_open = vpc_writer_open,
     .resize = vpc_resize_plan,
+    .link_backing = vpc_link_backing,
+    .change_backing = vpc_change_backing,
+    .empty = vpc_empty,
     .close = vpc_close,
 };

@@ -26,6 +26,13 @@ struct vpc_footer {
     uint8_t unique_id[VPC_UUID_BYTES];
 };
 
+/* Where a name of the parent is, and in which way it is written. */
+struct vpc_locator {
+    uint32_t platform_code;
+    uint32_t length; /* bytes */
+    uint64_t offset;
+};
+
 struct vpc_dynamic {
     uint64_t table_offset;
     uint32_t version;
@@ -33,6 +40,9 @@ struct vpc_dynamic {
     uint32_t block_size;
     uint32_t checksum;
     uint8_t parent_unique_id[VPC_UUID_BYTES];
+    uint32_t parent_time_stamp;
+    uint8_t parent_unicode_name[VPC_PARENT_NAME_BYTES];
+    struct vpc_locator locator[VPC_LOCATORS];
 };
 
 #define VPC_WINDOW_ENTRIES 1024u
@@ -41,8 +51,9 @@ struct vpc {
     struct source *source;
     struct vpc_footer footer;
     uint8_t footer_bytes[VPC_FOOTER_BYTES];
-    bool has_table; /* a footer copy was at the start: there is a dynamic header and a BAT */
-    bool is_fixed;  /* Disk Type says so, with or without a table */
+    uint64_t file_end; /* whole sectors; a writer moves it */
+    bool has_table;    /* a footer copy was at the start: there is a dynamic header and a BAT */
+    bool is_fixed;     /* Disk Type says so, with or without a table */
     bool is_differencing;
 
     /* with has_table */
@@ -111,9 +122,28 @@ static inline uint64_t vpc_data_offset(const struct vpc *vpc, uint32_t entry)
 }
 
 /*
- * Adds the reference to the parent that a differencing disk names.
+ * Adds the reference to the parent that a differencing disk names: the relative name, else the
+ * absolute one, else that of a Mac, else the display name (guest/formats/parent_name.h).
+ *
+ * returns: VPC_ERR_PARENT_NAME when there is none
+ * bound:   reads 8 names of at most 4 KiB
  */
 enum guest_err vpc_add_parent(struct node *node, struct vpc *vpc, struct guest_err_detail *detail);
+
+/*
+ * Whether the node is the parent: its unique id must be the one that was written down. The time
+ * stamp is not compared, since it is that of a file, and a copy of the file has another.
+ */
+enum guest_err vpc_link_backing(struct node *node, const struct node *child,
+                                struct guest_err_detail *detail);
+
+/* A run of a block of a differencing disk whose BAT entry is `entry`. */
+enum guest_err vpc_map_own(struct vpc *vpc, uint32_t entry, uint64_t in_block,
+                           struct layer_extent *out, struct guest_err_detail *detail);
+
+enum guest_err vpc_change_backing(struct node *node, const Abi__BackingRequest *request,
+                                  struct plan **out, struct guest_err_detail *detail);
+enum guest_err vpc_empty(struct node *node, struct plan **out, struct guest_err_detail *detail);
 
 enum guest_err vpc_map(struct node *node, uint64_t start, uint64_t length, struct layer_extent *out,
                        struct guest_err_detail *detail);

@@ -17,6 +17,7 @@ struct vpc_creation {
     struct plan plan;
     uint32_t blob;
     struct vpc_fields fields;
+    struct vpc_parent parent;
 };
 
 static enum guest_err parse_subformat(const Abi__CreateRequest *request, uint32_t *out_disk_type,
@@ -33,12 +34,30 @@ static enum guest_err parse_subformat(const Abi__CreateRequest *request, uint32_
     return GUEST_OK;
 }
 
+/* With a backing file it is a differencing disk, which has no other format. */
+static enum guest_err parse_parent(const Abi__CreateRequest *request, struct vpc_creation *creation,
+                                   struct guest_err_detail *detail)
+{
+    struct vpc_fields *f = &creation->fields;
+    struct span name;
+
+    if (!create_option_text(request, "backing_file", &name))
+        return GUEST_OK;
+    if (f->disk_type == VPC_FIXED)
+        return vpc_error(detail, VPC_ERR_PARENT_FIXED);
+    f->disk_type = VPC_DIFFERENCING;
+    f->parent = &creation->parent;
+    return vpc_describe_parent(name, span_of(request->parent_guid.data, request->parent_guid.len),
+                               request->parent_time_sec, &creation->parent, detail);
+}
+
 /* The size of the disk, and the program that stands for how it is written down. */
 static enum guest_err choose_size(const Abi__CreateRequest *request, struct vpc_fields *f,
                                   struct guest_err_detail *detail)
 {
     uint64_t sectors = div_round_up_u64(request->size, VPC_SECTOR_BYTES);
-    bool exact = create_option_number(request, "force_size", 0);
+    /* A differencing disk has the size of its parent. */
+    bool exact = f->disk_type == VPC_DIFFERENCING || create_option_number(request, "force_size", 0);
 
     memcpy(f->creator_application, exact ? "qem2" : "qemu", 4);
     if (exact)
@@ -73,6 +92,9 @@ static enum guest_err creation_next(struct plan *plan, struct plan_sink *sink, b
         vpc_make_dynamic(f, plan_write(sink, blob, VPC_MADE_DYNAMIC_OFFSET, VPC_DYNAMIC_BYTES,
                                        CELL_NOTE_HEADER));
     }
+    if (f->parent)
+        memcpy(plan_write(sink, blob, f->parent->offset, f->parent->length, CELL_NOTE_BACKING_NAME),
+               f->parent->locator, f->parent->length);
     vpc_make_footer(f, plan_write(sink, blob, plan->file_size - VPC_FOOTER_BYTES, VPC_FOOTER_BYTES,
                                   CELL_NOTE_HEADER));
     *out_done = true;
@@ -100,6 +122,8 @@ enum guest_err vpc_create(const Abi__CreateRequest *request, struct plan **out,
     creation->plan.verbs = &creation_verbs;
     err = parse_subformat(request, &f->disk_type, detail);
     if (!err)
+        err = parse_parent(request, creation, detail);
+    if (!err)
         err = choose_size(request, f, detail);
     if (!err && request->random.len < VPC_UUID_BYTES)
         err = err_plain(detail, GUEST_ERR_BAD_REQUEST);
@@ -114,6 +138,10 @@ enum guest_err vpc_create(const Abi__CreateRequest *request, struct plan **out,
         VPC_FOOTER_BYTES + (f->disk_type == VPC_FIXED
                                 ? f->size
                                 : VPC_MADE_TABLE_OFFSET + vpc_table_bytes(f->max_table_entries));
+    if (f->parent) {
+        creation->parent.offset = creation->plan.file_size - VPC_FOOTER_BYTES;
+        creation->plan.file_size += vpc_locator_space(&creation->parent);
+    }
     *out = &creation->plan;
     return GUEST_OK;
 }

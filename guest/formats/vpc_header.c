@@ -140,6 +140,42 @@ static enum guest_err read_dynamic(struct vpc *vpc, struct guest_err_detail *det
     id = cur_bytes(&c, VPC_UUID_BYTES);
     if (id.len)
         memcpy(dynamic->parent_unique_id, id.data, id.len);
+    dynamic->parent_time_stamp = cur_be32(&c);
+    cur_skip(&c, 4);
+    id = cur_bytes(&c, VPC_PARENT_NAME_BYTES);
+    if (id.len)
+        memcpy(dynamic->parent_unicode_name, id.data, id.len);
+    for (unsigned i = 0; i < VPC_LOCATORS; i++) {
+        struct vpc_locator *locator = &dynamic->locator[i];
+
+        locator->platform_code = cur_be32(&c);
+        cur_skip(&c, 4); /* Platform Data Space: in sectors, or in bytes */
+        locator->length = cur_be32(&c);
+        cur_skip(&c, 4);
+        locator->offset = cur_be64(&c);
+    }
+    return GUEST_OK;
+}
+
+/* What a differencing disk has besides, no block may be put over. */
+static enum guest_err skip_names(struct vpc *vpc, struct guest_err_detail *detail)
+{
+    uint64_t end = vpc->footer.data_offset + VPC_DYNAMIC_BYTES;
+
+    if (vpc->bitmap_bytes == 0)
+        return err_numbers(detail, (enum guest_err)VPC_ERR_BLOCK_SIZE, vpc->dynamic.block_size, 0,
+                           0, 0);
+    for (unsigned i = 0; i < VPC_LOCATORS; i++) {
+        const struct vpc_locator *locator = &vpc->dynamic.locator[i];
+
+        if (locator->platform_code == 0)
+            continue;
+        if (!range_inside_u64(locator->offset, locator->length, vpc->source->size_bytes))
+            return vpc_error(detail, VPC_ERR_PARENT_NAME);
+        end = max_u64(end, locator->offset + locator->length);
+    }
+    (void)align_up_u64(end, VPC_SECTOR_BYTES, &end);
+    vpc->free_offset = max_u64(vpc->free_offset, end);
     return GUEST_OK;
 }
 
@@ -216,6 +252,8 @@ enum guest_err vpc_read_header(struct node *node, uint32_t size_rule, struct vpc
     enum guest_err err;
 
     out->source = node->source;
+    if (!align_up_u64(node->source->size_bytes, VPC_SECTOR_BYTES, &out->file_end))
+        return vpc_error(detail, VPC_ERR_TOO_LARGE);
     err = find_footer(out, detail);
     if (err)
         return err;
@@ -231,6 +269,8 @@ enum guest_err vpc_read_header(struct node *node, uint32_t size_rule, struct vpc
     if (!err)
         err = read_bat(out, detail);
     out->is_differencing = out->footer.disk_type == VPC_DIFFERENCING;
+    if (!err && out->is_differencing)
+        err = skip_names(out, detail);
     return err;
 }
 

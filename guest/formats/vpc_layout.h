@@ -45,19 +45,20 @@
 #ifndef INSTAR_GUEST_FORMATS_VPC_LAYOUT_H
 #define INSTAR_GUEST_FORMATS_VPC_LAYOUT_H
 
-#define VPC_SECTOR_BYTES      512u
-#define VPC_FOOTER_BYTES      512u
-#define VPC_FOOTER_CHECKSUM   64u
-#define VPC_DYNAMIC_BYTES     1024u
-#define VPC_DYNAMIC_CHECKSUM  36u
-#define VPC_PARENT_NAME_BYTES 512u
-#define VPC_LOCATORS          8u
-#define VPC_BAT_ENTRY_BYTES   4u
-#define VPC_UNALLOCATED       0xffffffffu
-#define VPC_NO_OFFSET         0xffffffffffffffffull
-#define VPC_VERSION           0x00010000u
-#define VPC_BLOCK_BYTES       (2u << 20) /* of images that we make */
-#define VPC_UUID_BYTES        16u
+#define VPC_SECTOR_BYTES       512u
+#define VPC_FOOTER_BYTES       512u
+#define VPC_FOOTER_CHECKSUM    64u
+#define VPC_DYNAMIC_BYTES      1024u
+#define VPC_DYNAMIC_CHECKSUM   36u
+#define VPC_PARENT_NAME_BYTES  512u
+#define VPC_PARENT_LOCATORS_AT 576u
+#define VPC_LOCATORS           8u
+#define VPC_BAT_ENTRY_BYTES    4u
+#define VPC_UNALLOCATED        0xffffffffu
+#define VPC_NO_OFFSET          0xffffffffffffffffull
+#define VPC_VERSION            0x00010000u
+#define VPC_BLOCK_BYTES        (2u << 20) /* of images that we make */
+#define VPC_UUID_BYTES         16u
 
 /* 65535 cylinders, 16 heads, 255 sectors: a geometry that says "see Current Size". */
 #define VPC_GEOMETRY_MAX_SECTORS (65535ull * 16 * 255)

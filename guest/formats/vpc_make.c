@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "guest/formats/vpc.h"
+#include "guest/lib/utf16.h"
 
 #define SECONDS_1970_TO_2000 946684800ull
 #define FEATURE_RESERVED     2u
@@ -47,6 +48,41 @@ void vpc_make_footer(const struct vpc_fields *fields, uint8_t *out)
     vpc_seal(out, VPC_FOOTER_BYTES, VPC_FOOTER_CHECKSUM);
 }
 
+enum guest_err vpc_describe_parent(struct span name, struct span guid, uint64_t time_stamp,
+                                   struct vpc_parent *out, struct guest_err_detail *detail)
+{
+    struct span base = parent_name_base(name);
+    size_t len;
+    bool absolute;
+
+    *out = (struct vpc_parent){.time_stamp = (uint32_t)time_stamp};
+    if (guid.len != VPC_UUID_BYTES)
+        return err_plain(detail, GUEST_ERR_BAD_REQUEST);
+    memcpy(out->unique_id, guid.data, VPC_UUID_BYTES);
+    if (!parent_name_to_utf16(name, false, out->locator, sizeof(out->locator), &len, &absolute))
+        return vpc_error(detail, VPC_ERR_PARENT_NAME_KIND);
+    out->length = (uint32_t)len;
+    out->platform_code = absolute ? VPC_LOCATOR_W2KU : VPC_LOCATOR_W2RU;
+    /* What is too long to be shown is not. */
+    if (!utf8_to_utf16(base, true, out->unicode_name, sizeof(out->unicode_name) - 2, &len))
+        memset(out->unicode_name, 0, sizeof(out->unicode_name));
+    return GUEST_OK;
+}
+
+void vpc_put_parent(const struct vpc_parent *parent, uint8_t *dynamic)
+{
+    uint8_t *locator = dynamic + VPC_PARENT_LOCATORS_AT;
+
+    memcpy(dynamic + 40, parent->unique_id, VPC_UUID_BYTES);
+    store_be32(dynamic + 56, parent->time_stamp);
+    memcpy(dynamic + 64, parent->unicode_name, VPC_PARENT_NAME_BYTES);
+    memset(locator, 0, VPC_DYNAMIC_BYTES - VPC_PARENT_LOCATORS_AT);
+    store_be32(locator, parent->platform_code);
+    store_be32(locator + 4, (uint32_t)vpc_locator_space(parent));
+    store_be32(locator + 8, parent->length);
+    store_be64(locator + 16, parent->offset);
+}
+
 void vpc_make_dynamic(const struct vpc_fields *fields, uint8_t *out)
 {
     memset(out, 0, VPC_DYNAMIC_BYTES);
@@ -56,5 +92,7 @@ void vpc_make_dynamic(const struct vpc_fields *fields, uint8_t *out)
     store_be32(out + 24, VPC_VERSION);
     store_be32(out + 28, fields->max_table_entries);
     store_be32(out + 32, VPC_BLOCK_BYTES);
+    if (fields->parent)
+        vpc_put_parent(fields->parent, out);
     vpc_seal(out, VPC_DYNAMIC_BYTES, VPC_DYNAMIC_CHECKSUM);
 }

@@ -5,7 +5,8 @@
  * In a fixed disk everything is in its place. In a dynamic one new blocks take the place of the
  * footer: the footer moves behind them first, then come their bitmaps, then (the copy's) data, then
  * the BAT, so that at every moment the blocks that the BAT knows are whole and the footers are
- * where they are looked for.
+ * where they are looked for. In a differencing disk the bits of what was written come before the
+ * BAT.
  */
 #include "guest/formats/vpc_writer.h"
 
@@ -19,7 +20,7 @@
 struct vpc_writer {
     struct block_writer base;
     struct vpc *vpc;
-    uint64_t file_end;   /* what lies before it may hold old bytes; moves with the footer */
+    uint64_t file_end;   /* what lies before it may hold old bytes, 0: nothing does */
     bool footer_written; /* behind what is being prepared */
 };
 
@@ -42,17 +43,20 @@ static void yield_footer(struct vpc_writer *w, struct plan_sink *sink)
     w->footer_written = true;
 }
 
-/* The next new block: all of it counts as written, and what is not reads as zeros. */
+/*
+ * The next new block: all of it counts as written, and what is not reads as zeros. With a parent
+ * none of it does yet.
+ */
 static void yield_bitmap(struct vpc_writer *w, struct plan_sink *sink)
 {
-    static const uint8_t ones = 0xff;
+    const uint8_t unit = w->base.has_parent ? 0 : 0xff;
     uint64_t data = block_data_offset(&w->base, w->base.made[w->base.prepared]);
 
     if (data < w->file_end)
         plan_simple(sink, CELL_OP_ZERO, w->base.blob, data,
                     min_u64(w->file_end - data, w->base.block_bytes), CELL_NOTE_DATA);
     if (w->base.lead)
-        plan_pattern(sink, w->base.blob, data - w->base.lead, w->base.lead, &ones, 1,
+        plan_pattern(sink, w->base.blob, data - w->base.lead, w->base.lead, &unit, 1,
                      CELL_NOTE_BITMAP);
     w->base.prepared++;
 }
@@ -69,7 +73,8 @@ static void prepare(struct block_writer *writer, struct plan_sink *sink)
     if (unprepared(writer))
         return;
     plan_barrier(sink);
-    w->file_end = max_u64(w->file_end, w->base.end + VPC_FOOTER_BYTES);
+    if (w->file_end)
+        w->file_end = max_u64(w->file_end, w->base.end + VPC_FOOTER_BYTES);
     w->footer_written = false;
 }
 
@@ -89,20 +94,40 @@ static enum guest_err put_bat_sector(struct block_writer *w, uint64_t sector,
                                 nr * VPC_BAT_ENTRY_BYTES, CELL_NOTE_L1_TABLE);
 
     (void)detail;
-    for (uint64_t i = 0; i < nr; i++)
+    for (uint64_t i = 0; i < nr; i++) {
         store_be32(bytes + i * VPC_BAT_ENTRY_BYTES,
                    w->linked[first + i] ? w->placed[first + i] : VPC_UNALLOCATED);
+        w->linked[first + i] = w->linked[first + i] ? BLOCK_IN_FILE : BLOCK_UNLINKED;
+    }
     return GUEST_OK;
 }
 
 static void changed(struct block_writer *w)
 {
-    const_vpc_writer(w)->vpc->window_valid = false;
+    struct vpc *vpc = const_vpc_writer(w)->vpc;
+
+    vpc->window_valid = false;
+    if (vpc->is_fixed)
+        return;
+    vpc->free_offset = w->end;
+    vpc->file_end = max_u64(vpc->file_end, w->end + VPC_FOOTER_BYTES);
 }
 
 static uint64_t file_size(const struct block_writer *w)
 {
     return max_u64(w->end + VPC_FOOTER_BYTES, const_vpc_writer(w)->file_end);
+}
+
+static uint64_t bits_offset(const struct block_writer *w, uint64_t block)
+{
+    return w->placed[block] * w->place_unit;
+}
+
+static enum guest_err load_bits(struct block_writer *w, uint64_t block, uint8_t *bits,
+                                struct guest_err_detail *detail)
+{
+    return source_read_padded(const_vpc_writer(w)->vpc->source, bits_offset(w, block),
+                              w->bits_bytes, bits, detail);
 }
 
 static const struct block_format vpc_block_format = {
@@ -111,6 +136,8 @@ static const struct block_format vpc_block_format = {
     .bat_sector = bat_sector,
     .put_bat_sector = put_bat_sector,
     .changed = changed,
+    .load_bits = load_bits,
+    .bits_offset = bits_offset,
     .file_size = file_size,
 };
 
@@ -122,7 +149,7 @@ static enum guest_err load_bat(struct vpc_writer *w, struct guest_err_detail *de
 
     for (uint32_t i = 0; !err && i < w->base.nr_blocks; i++) {
         err = vpc_bat_entry(w->vpc, i, &w->base.placed[i], detail);
-        w->base.linked[i] = w->base.placed[i] != VPC_UNALLOCATED;
+        w->base.linked[i] = w->base.placed[i] != VPC_UNALLOCATED ? BLOCK_IN_FILE : BLOCK_UNLINKED;
     }
     return err;
 }
@@ -132,8 +159,6 @@ static enum guest_err refuse_odd(const struct node *node, struct guest_err_detai
 {
     const struct vpc *vpc = vpc_of(node);
 
-    if (vpc->is_differencing)
-        return vpc_error(detail, VPC_ERR_WRITE_DIFFERENCING);
     if (vpc->is_fixed && vpc->has_table)
         return vpc_error(detail, VPC_ERR_WRITE_MIXED);
     if (vpc->is_fixed && node->virtual_size > vpc->source->size_bytes)
@@ -147,6 +172,9 @@ static void describe(struct block_writer *w, struct vpc *vpc)
     w->format = &vpc_block_format;
     w->blob = vpc->source->blob;
     w->linear = vpc->is_fixed;
+    w->has_parent = vpc->is_differencing;
+    w->bits_from_top = true;
+    w->bits_bytes = vpc->bitmap_bytes;
     w->block_bytes = vpc->dynamic.block_size;
     w->lead = vpc->bitmap_bytes;
     w->block_span = w->lead + w->block_bytes;
@@ -173,7 +201,7 @@ enum guest_err vpc_writer_open(struct node *node, const struct image_writer_opti
     w->base.fresh = options->fresh;
     describe(&w->base, vpc);
     err = block_writer_init(&w->base, VPC_SECTOR_BYTES, detail);
-    w->base.base.shape.zero_by_default = options->fresh;
+    w->base.base.shape.zero_by_default = options->fresh && !vpc->is_differencing;
     if (!err)
         err = load_bat(w, detail);
     if (err) {

@@ -18,6 +18,7 @@ struct image_writer_options {
     bool keep_zeros;   /* zeros are recorded even where nothing else would show */
     bool bitmaps_told; /* dirty bitmaps have the bits of what will be written */
     uint64_t random;   /* for ids that change with the content */
+    bool same_disk;    /* what the chain shows stays the same (commit, rebase) */
 };
 
 /* See WriterOpenReply in guest/abi/writer.proto. */

@@ -146,9 +146,8 @@ static enum guest_err link_nodes(struct session *session, const Abi__LinkRequest
     switch (request->role) {
     case ABI__ROLE__ROLE_BACKING:
         node->backing = child;
-        if (node->driver->link_backing)
-            node->driver->link_backing(node, child);
-        return GUEST_OK;
+        return node->driver->link_backing ? node->driver->link_backing(node, child, detail)
+                                          : GUEST_OK;
     case ABI__ROLE__ROLE_DATA_FILE:
         node->data_file = child;
         return GUEST_OK;

@@ -34,6 +34,7 @@ static enum guest_err run_open(struct session *session, const ProtobufCMessage *
                                            .compressed = q->compressed,
                                            .keep_zeros = q->keep_zeros,
                                            .bitmaps_told = q->bitmaps_told,
+                                           .same_disk = q->same_disk,
                                            .random = q->random};
     struct image_writer *writer;
     struct node *node = session_node(session, q->node);

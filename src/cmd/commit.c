@@ -165,7 +165,8 @@ static gboolean copy(const struct commit *commit, struct image *image)
 {
     struct layers_feed *feed = layers_feed_new(commit->top, commit->depth, image);
     struct copy_feed pieces = {.next = layers_feed_next, .rest = layers_feed_rest, .user = feed};
-    struct target_image_options options = {.keep_zeros = TRUE, .bitmaps_told = TRUE};
+    struct target_image_options options = {
+        .keep_zeros = TRUE, .bitmaps_told = TRUE, .same_disk = TRUE};
     GError *error = NULL;
     struct target *target = NULL;
     gboolean ok = target_is_stream(image, &options.compressed, &error);

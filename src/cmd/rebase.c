@@ -26,6 +26,7 @@
 #include "src/plan/apply.h"
 #include "src/plan/dirty_ranges.h"
 #include "src/plan/image_plan.h"
+#include "src/plan/parent_id.h"
 #include "src/wire/decode.h"
 
 #define REQUEST_BYTES (2u << 20)
@@ -35,7 +36,8 @@ struct rebase {
     const struct options *opt;
     struct image_open_options how; /* the overlay was opened */
     struct image *overlay;
-    struct image *backing; /* the new one; NULL: none, or -u */
+    struct image *backing;   /* the new one; NULL: none, or -u */
+    struct parent_id parent; /* of the new one, for formats that write it down */
 };
 
 static gboolean fail(GError *error)
@@ -81,6 +83,9 @@ static void fill_request(const struct rebase *rebase, Abi__BackingRequest *reque
 
     request->node = image_node(rebase->overlay);
     request->has_backing = name != NULL;
+    request->parent_guid.data = (uint8_t *)rebase->parent.guid;
+    request->parent_guid.len = rebase->parent.len;
+    request->parent_time_sec = rebase->parent.time_sec;
     if (name != NULL) {
         request->name.data = (uint8_t *)name;
         request->name.len = strlen(name);
@@ -89,8 +94,20 @@ static void fill_request(const struct rebase *rebase, Abi__BackingRequest *reque
     }
 }
 
+/* Even with -u: without it the overlay would not know its parent. */
+static gboolean look_at_parent(struct rebase *rebase)
+{
+    const char *format = image_format(rebase->overlay);
+    GError *error = NULL;
+
+    return new_name(rebase) == NULL || !parent_id_wanted(format) ||
+           parent_id_read(format, endpoint_path(image_endpoint(rebase->overlay)), new_name(rebase),
+                          rebase->opt->backing_fmt, &rebase->parent, &error) ||
+           report_refusal(rebase, error);
+}
+
 /* What can be known to fail in the end is not begun. */
-static gboolean check_header(const struct rebase *rebase)
+static gboolean check_header(struct rebase *rebase)
 {
     Abi__BackingRequest request = ABI__BACKING_REQUEST__INIT;
     GError *error = NULL;
@@ -100,6 +117,9 @@ static gboolean check_header(const struct rebase *rebase)
     }
     if (image_cell(rebase->overlay) == NULL) {
         return report_change(rebase, g_strerror(ENOTSUP));
+    }
+    if (!look_at_parent(rebase)) {
+        return FALSE;
     }
     fill_request(rebase, &request);
     request.check_only = TRUE;
@@ -225,7 +245,11 @@ static gboolean tell_bitmaps(struct rebase *rebase)
 static gboolean copy_lost(struct rebase *rebase)
 {
     struct target_image_options options = {
-        .compressed = rebase->opt->compress, .keep_zeros = TRUE, .bitmaps_told = TRUE};
+        .compressed = rebase->opt->compress,
+        .keep_zeros = TRUE,
+        .bitmaps_told = TRUE,
+        .same_disk = TRUE,
+    };
     struct rebase_feed *feed;
     GError *error = NULL;
     struct target *target;

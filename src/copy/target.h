@@ -68,7 +68,7 @@ void target_set_cipher(struct target *target, struct sector_cipher *cipher, gboo
  *          empty; compressed: only compressed units will come, as far as they compress;
  *          reads_zero: whoever calls knows that what is left out reads as zeros; keep_zeros: zeros
  *          are recorded even where nothing else would show; bitmaps_told: dirty bitmaps have the
- *          bits of what will be written
+ *          bits of what will be written; same_disk: what the chain shows stays the same
  * returns: NULL with *error
  */
 struct target_writer_options {
@@ -80,6 +80,7 @@ struct target_writer_options {
     gboolean reads_zero;
     gboolean keep_zeros;
     gboolean bitmaps_told;
+    gboolean same_disk;
     const struct apply_target *blobs;
     guint nr_blobs;
 };

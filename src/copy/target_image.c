@@ -70,6 +70,7 @@ static struct target *new_target(struct image *image, const struct target_image_
         .reads_zero = options->reads_zero,
         .keep_zeros = options->keep_zeros,
         .bitmaps_told = options->bitmaps_told,
+        .same_disk = options->same_disk,
     };
 
     if (writer.cell == NULL) {

@@ -15,6 +15,7 @@ struct target_image_options {
     gboolean reads_zero;   /* the caller knows that what is left out reads as zeros */
     gboolean keep_zeros;   /* zeros are recorded even where nothing else would show */
     gboolean bitmaps_told; /* dirty bitmaps have the bits of what will be written */
+    gboolean same_disk;    /* what the chain shows stays the same */
 };
 
 /*

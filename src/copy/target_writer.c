@@ -614,6 +614,7 @@ static gboolean open_writer(struct writer *writer, const struct target_writer_op
     if (getrandom(&request.random, sizeof(request.random), 0) != sizeof(request.random)) {
         return target_errno(fault, errno);
     }
+    request.same_disk = options->same_disk;
     if (!call(writer, CELL_METHOD_WRITER_OPEN, &request.base, NULL,
               &abi__writer_open_reply__descriptor, &message, fault)) {
         return FALSE;

@@ -91,13 +91,19 @@ gboolean create_start_plan(struct cell *cell, const struct create_opts *opts, ui
     request.random = (ProtobufCBinaryData){.len = sizeof(random), .data = random};
     request.time_sec = (uint64_t)time(NULL);
     if (extras != NULL) {
-        request.file_name = (ProtobufCBinaryData){.len = strlen(extras->file_name),
-                                                  .data = (uint8_t *)extras->file_name};
+        if (extras->file_name != NULL)
+            request.file_name = (ProtobufCBinaryData){.len = strlen(extras->file_name),
+                                                      .data = (uint8_t *)extras->file_name};
         request.extent_name = extras->extent_names;
         request.n_extent_name = extras->nr_extents;
         request.first_extent_blob = CREATE_EXTENT_BLOB;
         request.has_parent_id = extras->has_parent_id;
         request.parent_id = extras->parent_id;
+    }
+    if (extras != NULL && extras->parent != NULL) {
+        request.parent_guid = (ProtobufCBinaryData){.len = extras->parent->len,
+                                                    .data = (uint8_t *)extras->parent->guid};
+        request.parent_time_sec = extras->parent->time_sec;
     }
     ok = cell_call(cell, CELL_METHOD_CREATE, &request.base, NULL, 0, 0,
                    &abi__plan_reply__descriptor, &reply, error);
@@ -121,17 +127,33 @@ gboolean create_write_error(int number, GError **error)
     return FALSE;
 }
 
+/* The parent is looked at whether or not anybody else has: its identifier goes into the image. */
+static gboolean look_at_parent(const struct create_opts *opts, const char *filename,
+                               struct parent_id *out, GError **error)
+{
+    const char *backing = create_opts_backing_file(opts), *format = create_opts_format(opts)->name;
+
+    return backing == NULL || !parent_id_wanted(format) ||
+           parent_id_read(format, create_file_path(filename), backing,
+                          create_opts_backing_fmt(opts), out, error);
+}
+
 gboolean create_planned_image(const struct create_opts *opts, const char *filename,
                               const struct create_file *file, gboolean no_flush, GError **error)
 {
     g_auto(MadeFile) image = {0};
     struct apply_target target = {.blob = CREATE_IMAGE_BLOB};
     int failed = 0;
-    g_autoptr(Cell) cell = create_cell(error);
+    struct parent_id parent = {0};
+    const struct create_extras extras = {.parent = &parent};
+    g_autoptr(Cell) cell = NULL;
 
     if (file->preallocation == PREALLOC_METADATA)
         return wording_fail(error, "Unsupported preallocation mode: metadata");
-    if (cell == NULL || !create_start_plan(cell, opts, file->size_bytes, NULL, error))
+    if (!look_at_parent(opts, filename, &parent, error))
+        return FALSE;
+    cell = create_cell(error);
+    if (cell == NULL || !create_start_plan(cell, opts, file->size_bytes, &extras, error))
         return FALSE;
     if (apply_explains())
         return apply_plan(cell, &target, 1, NULL, NULL, error);

@@ -8,6 +8,7 @@
 #include "guest/abi/plan.pb-c.h"
 #include "src/plan/apply.h"
 #include "src/plan/made_file.h"
+#include "src/plan/parent_id.h"
 
 /* Blobs of a creation plan: the image, and the file of its data where that is another. */
 #define CREATE_IMAGE_BLOB  0u
@@ -24,6 +25,7 @@ struct create_extras {
     size_t nr_extents;
     gboolean has_parent_id;
     uint64_t parent_id;
+    const struct parent_id *parent; /* of a VHD or VHDX; NULL: none */
 };
 
 /*
