@@ -72,4 +72,5 @@ def main():
             edit(image, sys.argv[2:])
 
 
-main()
+if __name__ == "__main__":
+    main()
