@@ -13,15 +13,8 @@ enum guest_err zero_list_add(struct zero_list *list, uint32_t blob, uint64_t off
         last->length += length;
         return GUEST_OK;
     }
-    if (list->nr == list->room) {
-        uint64_t room = list->room ? 2 * list->room : 64;
-        struct zero_range *more = realloc(list->range, room * sizeof(*more));
-
-        if (!more)
-            return err_plain(detail, GUEST_ERR_NO_MEMORY);
-        list->range = more;
-        list->room = room;
-    }
+    if (!arena_grow((void **)&list->range, &list->room, list->nr + 1, sizeof(*list->range)))
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
     list->range[list->nr++] = (struct zero_range){.blob = blob, .offset = offset, .length = length};
     return GUEST_OK;
 }
