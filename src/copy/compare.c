@@ -15,9 +15,10 @@
 #include "src/copy/reader.h"
 #include "src/copy/zero.h"
 
-#define JOB_BYTES     (1u << 20)
+#define JOB_BYTES     (1u << 19)
 #define JOB_BYTES_MAX (2u << 20)
-#define REQUEST_BYTES (2u << 20) /* stock's, by which errors are told */
+#define PACKED_BYTES  (256u << 10) /* jobs that are decoded: their bytes are in memory twice */
+#define REQUEST_BYTES (2u << 20)   /* stock's, by which errors are told */
 #define SECTOR        512u
 
 struct job {
@@ -35,8 +36,9 @@ struct side {
 struct compare {
     const struct compare_options *options;
     struct side sides[2];
-    guint64 size;      /* of the longer one */
-    guint64 job_bytes; /* at least what either side compresses as one */
+    guint64 size;       /* of the longer one */
+    guint64 unit_bytes; /* what either side compresses as one */
+    guint64 job_bytes;  /* at least a unit */
     struct pool *pool;
     struct reader_pair {
         struct reader *readers[2];
@@ -171,13 +173,22 @@ static void push_job(struct compare *compare)
     }
 }
 
+/* Jobs end on multiples of this. */
+static guint64 job_grid(const struct compare *compare, const struct piece pieces[2])
+{
+    gboolean packed = pieces[0].kind == PIECE_COMPRESSED || pieces[1].kind == PIECE_COMPRESSED;
+
+    return packed ? MAX(PACKED_BYTES, compare->unit_bytes) : compare->job_bytes;
+}
+
 /* Whether a piece can follow the last one of that side in the same job. */
 static gboolean fits(const struct compare *compare, const struct piece pieces[2])
 {
     const struct job *job = compare->job;
+    guint64 grid = job_grid(compare, pieces);
 
     if (job->start + job->length != pieces[0].start ||
-        pieces[0].start / compare->job_bytes != job->start / compare->job_bytes) {
+        pieces[0].start / grid != job->start / grid) {
         return FALSE;
     }
     for (guint side = 0; side < 2; side++) {
@@ -193,7 +204,8 @@ static void add_pieces(struct compare *compare, struct piece pieces[2])
 {
     while (pieces[0].length > 0) {
         guint64 start = pieces[0].start;
-        guint64 to_job = compare->job_bytes - start % compare->job_bytes;
+        guint64 grid = job_grid(compare, pieces);
+        guint64 to_job = grid - start % grid;
         guint64 to_request = REQUEST_BYTES - (start - pieces[0].run_start) % REQUEST_BYTES;
         guint64 length = MIN(pieces[0].length, MIN(to_job, to_request));
 
@@ -364,17 +376,17 @@ void compare_run(struct image *const images[2], const struct compare_options *op
 {
     struct compare compare = {.options = options, .nr_workers = MAX(options->workers, 1)};
 
-    compare.job_bytes = JOB_BYTES;
     for (guint i = 0; i < 2; i++) {
         guint64 unit = image_cluster_size(images[i]);
 
-        compare.job_bytes = MAX(compare.job_bytes, MIN(unit, JOB_BYTES_MAX));
+        compare.unit_bytes = MAX(compare.unit_bytes, MIN(unit, JOB_BYTES_MAX));
         compare.sides[i].size = image_virtual_size(images[i]);
         compare.sides[i].it = extents_new(images[i], 0, compare.sides[i].size, 0);
         compare.size = MAX(compare.size, compare.sides[i].size);
     }
+    compare.job_bytes = MAX(JOB_BYTES, compare.unit_bytes);
     compare.workers = g_new0(struct reader_pair, compare.nr_workers);
-    compare.pool = pool_new(compare.nr_workers, 2 * compare.nr_workers, run_job, &compare);
+    compare.pool = pool_new(compare.nr_workers, 4 * compare.nr_workers, run_job, &compare);
     walk(&compare);
     pool_free(compare.pool);
     for (guint i = 0; i < compare.nr_workers; i++) {

@@ -251,7 +251,7 @@ gboolean copy_run(const struct copy_feed *feed, struct target *target,
     copy.workers = g_new0(struct copy_worker, copy.nr_workers);
     copy.nr_ready = copy.nr_workers * (COPY_SLOTS + 4);
     copy.ready = g_new0(struct copy_slot *, copy.nr_ready);
-    copy.pool = pool_new(copy.nr_workers, 2 * copy.nr_workers, run_job, &copy);
+    copy.pool = pool_new(copy.nr_workers, 4 * copy.nr_workers, run_job, &copy);
     target_attach(target, copy.pool);
     rules = cut_rules(feed, copy.shape, options);
     cutter = cutter_new(&rules);

@@ -112,8 +112,11 @@ static void run_one(struct pool *pool, unsigned worker)
     pool->run(pool->user, worker, job, number);
     pool_lock(pool);
     pool->running--;
-    pool->told = TRUE;
-    pthread_cond_signal(&pool->news);
+    /* A feeder that was woken for every job would be a third thread on two processors. */
+    if (pool->queued <= pool->depth / 2) {
+        pool->told = TRUE;
+        pthread_cond_signal(&pool->news);
+    }
 }
 
 static void *worker_main(void *data)
