@@ -6,7 +6,7 @@ Each measurement runs stock's settings and both kinds of our cell by turns and t
 is our median over the fastest stock setting tried. Results go to stdout as a table and, with --json,
 to a file; --svg draws them (gnuplot).
 
-    tests/bench/bench.py [--qemu-img BUILD/qemu-img] [--size 2G] [--rounds 5] [--set main|all]
+    tests/bench/bench.py [--qemu-img BUILD/qemu-img] [--size 2G] [--rounds 7] [--set main|all]
                          [--only WORD] [--json F] [--svg F]
 
 `main` is the everyday set; `all` adds the rest of the data path, images of 1 TiB, and what changes an
@@ -70,7 +70,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--qemu-img", default="build/qemu-img")
     parser.add_argument("--size", type=parse_size, default=2 << 30)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--set", choices=("main", "all"), default="main")
     parser.add_argument("--only", help="measurements whose name contains this")
     parser.add_argument("--json", help="write all results here")

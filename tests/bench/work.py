@@ -79,24 +79,31 @@ def floor_copy(bench, source):
 
 def run_main(bench, size):
     prepare(bench, size)
-    bench.measure("info", 0.8, [["info", "mixed.qcow2"]], repeat=20)
+
+    def bare():
+        return floor_copy(bench, "mixed.raw")
+
+    bench.measure("info", 0.6, [["info", "mixed.qcow2"]], repeat=20)
     to_qcow2 = ["-f", "raw", "-O", "qcow2", "mixed.raw", "out"]
-    bench.measure("convert raw to qcow2", 0.8, both(to_qcow2), convert(*to_qcow2), output="out")
+    bench.measure("convert raw to qcow2", 0.6, both(to_qcow2), convert(*to_qcow2), output="out", floor=bare)
     to_raw = ["-f", "qcow2", "-O", "raw", "mixed.qcow2", "out"]
-    bench.measure("convert qcow2 to raw", 0.8, both(to_raw), convert(*to_raw), output="out")
+    bench.measure("convert qcow2 to raw", 0.6, both(to_raw), convert(*to_raw), output="out", floor=bare)
     from_zlib = ["-f", "qcow2", "-O", "raw", "zlib.qcow2", "out"]
-    bench.measure("convert zlib qcow2 to raw", 0.6, both(from_zlib), convert(*from_zlib), output="out")
+    bench.measure("convert zlib qcow2 to raw", 0.4, both(from_zlib), convert(*from_zlib), output="out", floor=bare)
     packed = ["-c", "-f", "raw", "-O", "qcow2", "mixed.raw", "out"]
-    bench.measure("convert -c to qcow2", 0.3, both(packed), convert(*packed), output="out", size_target=1.0)
-    bench.measure("compare raw, qcow2", 1.0,
+    bench.measure("convert -c to qcow2", 0.2, both(packed), convert(*packed), output="out", size_target=1.0)
+    bench.measure("compare raw, qcow2", 0.5,
                   [["compare", "-f", "raw", "-F", "qcow2", "mixed.raw", "mixed.qcow2"]])
-    bench.measure("compare qcow2, zlib qcow2", 1.0, [["compare", "mixed.qcow2", "zlib.qcow2"]])
-    bench.measure("info, peak memory", 1.5, [["info", "mixed.qcow2"]], what="peak")
+    bench.measure("compare qcow2, zlib qcow2", 0.5, [["compare", "mixed.qcow2", "zlib.qcow2"]])
+    bench.measure("info, peak memory", 1.0, [["info", "mixed.qcow2"]], what="peak")
     remove_output(bench)
     # Twice the image, one behind the other: the 4 GiB of which memory must not depend.
     twice = ["-f", "raw", "-O", "qcow2", "mixed.raw", "mixed.raw", "out"]
-    bench.measure("convert %d MiB, peak memory" % (2 * size // MIB), 1.5, [convert(*twice)], output="out",
+    bench.measure("convert %d MiB, peak memory" % (2 * size // MIB), 1.0, [convert(*twice)], output="out",
                   what="peak")
+    for name, argv in (("-c", packed), ("zlib qcow2 to raw", from_zlib)):
+        bench.measure("convert %s, peak memory" % name, 1.0, both(argv)[:1], output="out", what="peak")
+    bench.measure("compare, peak memory", 1.0, [["compare", "mixed.qcow2", "zlib.qcow2"]], what="peak")
     remove_output(bench)
 
 
@@ -121,19 +128,20 @@ def copies(bench):
 
 def zstd(bench):
     packed = ["-c", "-o", "compression_type=zstd", "-f", "raw", "-O", "qcow2", "mixed.raw", "out"]
-    bench.measure("convert -c zstd", 0.6, both(packed), convert(*packed), output="out", size_target=1.05)
+    bench.measure("convert -c zstd", 0.6, both(packed), convert(*packed), output="out", size_target=1.0)
     remove_output(bench)
     if bench.wants("convert zstd qcow2 to raw"):
         stock(bench, "convert", *PARALLEL, *packed[:-1], "zstd.qcow2")
         argv = ["-f", "qcow2", "-O", "raw", "zstd.qcow2", "out"]
-        bench.measure("convert zstd qcow2 to raw", 0.6, both(argv), convert(*argv), output="out")
+        bench.measure("convert zstd qcow2 to raw", 0.6, both(argv), convert(*argv), output="out",
+                      floor=lambda: floor_copy(bench, "mixed.raw"))
         os.unlink(bench.path("zstd.qcow2"))
         remove_output(bench)
 
 
 def chain(bench, size):
     """Ten overlays, each with a tenth of the data."""
-    if not bench.wants("chain of 10 to raw"):
+    if not bench.wants("chain of 10 to raw", "chain of 10, peak memory"):
         return
     below, share = None, size // 10 // MIB * MIB
     for layer in range(10):
@@ -145,15 +153,20 @@ def chain(bench, size):
         subprocess.run(["qemu-io", "-f", "qcow2", *writes, bench.path(name)], check=True, stdout=subprocess.DEVNULL)
         below = name
     argv = ["-f", "qcow2", "-O", "raw", below, "out"]
-    bench.measure("chain of 10 to raw", 0.5, both(argv), convert(*argv), output="out")
+    stock(bench, *convert(*argv[:-1], "bare.raw"))
+    bench.measure("chain of 10 to raw", 0.5, both(argv), convert(*argv), output="out",
+                  floor=lambda: floor_copy(bench, "bare.raw"))
+    bench.measure("chain of 10, peak memory", 1.0, [convert(*argv)], output="out", what="peak")
     for layer in range(10):
         os.unlink(bench.path("layer%d.qcow2" % layer))
+    os.unlink(bench.path("bare.raw"))
     remove_output(bench)
 
 
 def sparse(bench):
     """1 TiB with 64 MiB of data, spread."""
-    names = ("1 TiB sparse raw to qcow2", "1 TiB sparse qcow2 to raw", "1 TiB sparse qcow2 to qcow2")
+    names = ("1 TiB sparse raw to qcow2", "1 TiB sparse qcow2 to raw", "1 TiB sparse qcow2 to qcow2",
+             "1 TiB sparse raw to raw")
     if not bench.wants(*names):
         return
     piece = os.urandom(MIB)
@@ -163,7 +176,7 @@ def sparse(bench):
             file.seek(n * (1 << 34) + n * 3 * MIB)
             file.write(piece)
     stock(bench, "convert", "-f", "raw", "-O", "qcow2", "sparse.raw", "sparse.qcow2")
-    for name, source, target in zip(names, ("raw", "qcow2", "qcow2"), ("qcow2", "raw", "qcow2")):
+    for name, source, target in zip(names, ("raw", "qcow2", "qcow2", "raw"), ("qcow2", "raw", "qcow2", "raw")):
         argv = ["-f", source, "-O", target, "sparse." + source, "out"]
         bench.measure(name, 0.2, both(argv), convert(*argv), output="out",
                       floor=lambda: floor_copy(bench, "sparse.raw"))
