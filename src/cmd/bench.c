@@ -11,7 +11,9 @@
 #include "compat/wording.h"
 #include "src/cmd/cmd.h"
 #include "src/copy/bench.h"
+#include "src/copy/bench_plan.h"
 #include "src/plan/apply.h"
+#include "src/plan/dirty_ranges.h"
 
 static enum bench_engine engine_of(const char *word)
 {
@@ -69,7 +71,50 @@ static guint64 wrap_of(guint64 size, guint64 request_bytes)
     return size > request_bytes ? size - request_bytes : 0;
 }
 
-static int run_on_image(struct image *image, const struct bench_options *options)
+/* ---- what bitmaps are told ---- */
+
+/* The requests as the pieces that are written. */
+struct told {
+    const struct bench_options *options;
+    guint64 at, size; /* the next request, the disk's bytes */
+};
+
+/* As piece_next_fn. The first request that does not fit is the last: it fails. */
+static int told_next(void *user, struct piece *out, GError **error)
+{
+    struct told *told = user;
+    guint64 len = told->options->request_bytes, offset;
+
+    if (told->at == told->options->count || len == 0 || len > told->size) {
+        return 0;
+    }
+    offset = bench_offset(told->options, told->at++);
+    *out = (struct piece){.start = offset, .length = len, .kind = PIECE_DATA};
+    return offset <= told->size - len;
+}
+
+/* Bitmaps that record changes have the bits before anything is written. */
+static gboolean tell_bitmaps(struct image **image, const struct image_open_options *how,
+                             const struct bench_options *options, GError **error)
+{
+    struct told told = {.options = options, .size = image_virtual_size(*image)};
+    gboolean stored;
+
+    if (!options->write || image_cell(*image) == NULL) {
+        return TRUE;
+    }
+    if (!dirty_ranges_store(*image, told_next, &told, &stored, error)) {
+        return FALSE;
+    }
+    if (stored) {
+        image_free(*image);
+        *image = image_open(how, error);
+    }
+    return *image != NULL;
+}
+
+static int run_on_image(struct image **image, const struct image_open_options *how,
+                        const struct bench_options *options)
 {
     struct cell_config cell;
     struct bench_disk *disk;
@@ -83,7 +128,10 @@ static int run_on_image(struct image *image, const struct bench_options *options
         fprintf(stderr, "plan: %" PRIu64 " requests\n", options->count);
         return EXIT_STATUS_OK;
     }
-    disk = bench_disk_new(image, options->write, &cell, &error);
+    if (!tell_bitmaps(image, how, options, &error)) {
+        return fail(error);
+    }
+    disk = bench_disk_new(*image, options->write, &cell, &error);
     if (disk == NULL) {
         return fail(error);
     }
@@ -125,7 +173,9 @@ int cmd_bench(const struct invocation *inv)
         return fail(error);
     }
     options.wrap_bytes = wrap_of(image_virtual_size(image), options.request_bytes);
-    status = run_on_image(image, &options);
-    image_free(image);
+    status = run_on_image(&image, &how, &options);
+    if (image != NULL) {
+        image_free(image);
+    }
     return status;
 }

@@ -132,10 +132,12 @@ static gboolean fill_options(const struct options *opt, const GPtrArray *sources
     return cell_config_from_environment(&out->cell, error);
 }
 
-static gboolean copy(const struct options *opt, GPtrArray *sources, struct convert_target *target)
+static struct feed *make_feed(const struct options *opt, GPtrArray *sources,
+                              const struct convert_target *target)
 {
     struct image *backing = image_backing(target->image);
-    struct feed *feed = feed_new(&(struct feed_options){
+
+    return feed_new(&(struct feed_options){
         .sources = (struct image *const *)sources->pdata,
         .nr_sources = sources->len,
         .target = opt->no_create || target->has_backing ? target->image : NULL,
@@ -144,6 +146,24 @@ static gboolean copy(const struct options *opt, GPtrArray *sources, struct conve
         .backing_size = backing != NULL ? image_virtual_size(backing) : G_MAXUINT64,
         .salvage = opt->salvage,
     });
+}
+
+/* What is there already is told first what is going to be written. */
+static gboolean start_target(const struct options *opt, GPtrArray *sources,
+                             struct convert_target *target)
+{
+    struct feed *feed = opt->no_create ? make_feed(opt, sources, target) : NULL;
+    gboolean ok = feed == NULL || convert_tell_bitmaps(opt, feed, target);
+
+    if (feed != NULL) {
+        feed_free(feed);
+    }
+    return ok && convert_start_target(opt, target);
+}
+
+static gboolean copy(const struct options *opt, GPtrArray *sources, struct convert_target *target)
+{
+    struct feed *feed = make_feed(opt, sources, target);
     struct copy_feed source = {.next = feed_next, .rest = feed_rest, .user = feed};
     struct copy_options options;
     struct copy_fault fault = {0};
@@ -203,10 +223,10 @@ static gboolean convert(const struct invocation *inv, GPtrArray *sources, int *e
     }
     ok = convert_find_bitmaps(opt, sources, &bitmaps) &&
          convert_open_target(inv, opts, size, &target);
-    if (ok && target.target == NULL) {
+    if (ok && target.image == NULL) {
         fprintf(stderr, "plan: copy %" G_GUINT64_FORMAT " bytes\n", size);
     } else if (ok) {
-        ok = copy(opt, sources, &target) &&
+        ok = start_target(opt, sources, &target) && copy(opt, sources, &target) &&
              (bitmaps == NULL || convert_copy_bitmaps(opt, bitmaps, &target));
         /* Stock fails without a word where there was nothing that could have failed with one. */
         ok = ok && !target.refuses_compression;

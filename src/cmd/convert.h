@@ -7,6 +7,7 @@
 
 #include "compat/argv.h"
 #include "compat/create_opts.h"
+#include "src/copy/feed.h"
 #include "src/copy/target.h"
 #include "src/graph/bitmaps.h"
 #include "src/graph/graph.h"
@@ -34,19 +35,35 @@ gboolean convert_check_target(const struct invocation *inv, unsigned nr_sources,
                               struct create_opts **out_opts, GError **error);
 
 /*
- * Makes the target, unless it exists already (-n), and opens it for writing.
+ * Makes the target, unless it exists already (-n), and opens it.
  *
  * in:      opts: from convert_check_target; size_bytes: of all sources
+ * out:     *out: without an image when only a plan was asked for
  * returns: FALSE, with the error reported
  */
 gboolean convert_open_target(const struct invocation *inv, struct create_opts *opts,
                              uint64_t size_bytes, struct convert_target *out);
+
+/* Makes the opened image the target of a copy; FALSE, with the error reported. */
+gboolean convert_start_target(const struct options *opt, struct convert_target *target);
 
 /*
  * Closes the target, and opens it as an image only: what the cell knew of it before it was written
  * to does not count any more.
  */
 gboolean convert_reopen_target(const struct options *opt, struct convert_target *target);
+
+/* ---- convert_dirty.c ---- */
+
+/*
+ * Notes in the bitmaps of a target that was there before what the copy is going to write; it may be
+ * opened anew.
+ *
+ * in:      feed: of the copy, at its start
+ * returns: FALSE, with the error reported
+ */
+gboolean convert_tell_bitmaps(const struct options *opt, struct feed *feed,
+                              struct convert_target *target);
 
 /* ---- convert_bitmaps.c ---- */
 

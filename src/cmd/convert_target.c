@@ -92,11 +92,12 @@ static gboolean open_target(const struct options *opt, struct convert_target *ou
             compressed = out->codec == CELL_CODEC_VMDK_GRAIN;
         }
     }
-    out->target = target_new_image(
-        out->image,
-        &(struct target_image_options){
-            .fresh = !opt->no_create, .compressed = compressed, .reads_zero = opt->target_is_zero},
-        error);
+    out->target = target_new_image(out->image,
+                                   &(struct target_image_options){.fresh = !opt->no_create,
+                                                                  .compressed = compressed,
+                                                                  .reads_zero = opt->target_is_zero,
+                                                                  .bitmaps_told = opt->no_create},
+                                   error);
     if (out->target == NULL) {
         return FALSE;
     }
@@ -176,7 +177,6 @@ gboolean convert_open_target(const struct invocation *inv, struct create_opts *o
 {
     const struct options *opt = &inv->opt;
     struct cache_mode cache = CACHE_UNSAFE;
-    GError *error = NULL;
 
     memset(out, 0, sizeof(*out));
     out->opts = opts;
@@ -193,9 +193,13 @@ gboolean convert_open_target(const struct invocation *inv, struct create_opts *o
     if (opts != NULL && apply_explains()) {
         return TRUE;
     }
-    if (!open_image(opt, cache, out) || (opt->bitmaps && !convert_check_bitmaps_fit(out)) ||
-        !check_existing(opt, size_bytes, out)) {
-        return FALSE;
-    }
-    return open_target(opt, out, &error) || fail(error);
+    return open_image(opt, cache, out) && (!opt->bitmaps || convert_check_bitmaps_fit(out)) &&
+           check_existing(opt, size_bytes, out);
+}
+
+gboolean convert_start_target(const struct options *opt, struct convert_target *target)
+{
+    GError *error = NULL;
+
+    return open_target(opt, target, &error) || fail(error);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "compat/wording.h"
+#include "src/copy/bench_cipher.h"
 #include "src/copy/bench_stream.h"
 #include "src/copy/copy.h"
 #include "src/copy/lookup.h"
@@ -41,6 +42,7 @@ struct bench_disk {
     /* Under the pool's lock. */
     GHashTable *clusters; /* index -> what is known */
 
+    GRWLock sectors; /* see bench_cipher.h */
     struct cell_config cell;
     GMutex readers_lock;
     GCond reader_free;
@@ -51,7 +53,7 @@ struct bench_disk {
 
 static gboolean open_target(struct bench_disk *disk, GError **error)
 {
-    struct target_image_options options = {.fresh = FALSE};
+    struct target_image_options options = {.bitmaps_told = TRUE};
 
     if (!target_is_stream(disk->image, &options.compressed, error)) {
         return FALSE;
@@ -73,12 +75,7 @@ struct bench_disk *bench_disk_new(struct image *image, gboolean write,
     disk->nr_readers = pool_default_workers(READERS_MAX, COPY_WORKER_ADDRESSES);
     g_mutex_init(&disk->readers_lock);
     g_cond_init(&disk->reader_free);
-    if (write && image_is_encrypted(image)) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "bench -w is not built yet for encrypted images");
-        bench_disk_free(disk);
-        return NULL;
-    }
+    g_rw_lock_init(&disk->sectors);
     if (image_cell(image) == NULL) {
         disk->plain = image_endpoint(image);
         return disk;
@@ -106,6 +103,7 @@ void bench_disk_free(struct bench_disk *disk)
     g_clear_pointer(&disk->clusters, g_hash_table_unref);
     g_mutex_clear(&disk->readers_lock);
     g_cond_clear(&disk->reader_free);
+    g_rw_lock_clear(&disk->sectors);
     g_free(disk);
 }
 
@@ -265,6 +263,17 @@ static void set_known(struct bench_disk *disk, guint64 cluster, gsize value)
     g_hash_table_insert(disk->clusters, GSIZE_TO_POINTER(cluster), GSIZE_TO_POINTER(value));
 }
 
+/* Writes bytes of the disk from `start` on to where a place has them. */
+static int write_part(struct bench_disk *disk, const struct cell_place *place, guint64 start,
+                      const void *buf, gsize len)
+{
+    const struct target_shape *shape = target_shape(disk->target);
+    guint64 at = place->offset + (start - place->start);
+
+    return bench_cipher_write(shape->cipher, &disk->sectors, target_blob(disk->target, place), at,
+                              shape->cipher_by_place ? at : start, buf, len);
+}
+
 /*
  * Clusters that this thread is to place: [start, end) in bytes of the disk, whole units but for the
  * disk's end.
@@ -277,7 +286,7 @@ struct claim {
  * Lock held. Waits until the cluster at `at` has its place, or claims it and those that follow it
  * up to `end` as far as nobody has placed them.
  *
- * returns: 0 with *out_place, where `at` is and its cluster's rest follows; or with a claim that is
+ * returns: 0 with *out_place, that of the cluster; or with a claim that is
  *          not empty; or an errno
  */
 static int find_cluster(struct bench_disk *disk, guint64 at, guint64 end,
@@ -291,9 +300,9 @@ static int find_cluster(struct bench_disk *disk, guint64 at, guint64 end,
         pool_wait_answer(disk->pool);
     }
     if (is_known) {
-        *out_place = (struct cell_place){.offset = (((guint64)value >> BLOB_BITS) - 1) * SECTOR,
+        *out_place = (struct cell_place){.start = cluster * unit,
+                                         .offset = (((guint64)value >> BLOB_BITS) - 1) * SECTOR,
                                          .blob = value & BLOB_MASK};
-        out_place->offset += at % unit;
         return value == CLUSTER_FAILED ? ECANCELED : 0;
     }
     claim->start = cluster * unit;
@@ -350,7 +359,8 @@ static int has_moved(struct bench_disk *disk, const struct cell_place *place, gu
     int err = lookup_pieces(disk->lookup, start, end - start, pieces);
     const struct piece *piece = err == 0 ? &g_array_index(pieces, struct piece, 0) : NULL;
 
-    *out_moved = piece == NULL || pieces->len != 1 || piece->kind != PIECE_DATA ||
+    *out_moved = piece == NULL || pieces->len != 1 ||
+                 (piece->kind != PIECE_DATA && piece->kind != PIECE_ENCRYPTED) ||
                  piece->endpoint != target_blob(disk->target, place) ||
                  piece->offset != place->offset + (start - place->start);
     return err;
@@ -370,8 +380,7 @@ static int copy_rest(struct bench_disk *disk, const struct cell_place *place, gu
     if (err != 0) {
         return err;
     }
-    return endpoint_pwrite(target_blob(disk->target, place), place->offset + (start - place->start),
-                           buf, end - start);
+    return write_part(disk, place, start, buf, end - start);
 }
 
 /* The bytes of a cluster outside [offset, end), where it has moved. */
@@ -406,8 +415,7 @@ static int write_places(struct bench_disk *disk, const GArray *places, guint64 o
         guint64 from = MAX(offset, place->start), to = MIN(end, place->start + place->length);
 
         if (from < to) {
-            err = endpoint_pwrite(target_blob(disk->target, place),
-                                  place->offset + (from - place->start), buf, to - from);
+            err = write_part(disk, place, from, buf, to - from);
         }
     }
     return err;
@@ -444,6 +452,19 @@ static int write_claimed(struct bench_disk *disk, const struct claim *claim, gui
     return err;
 }
 
+/* Where offset x is at x, or so far behind it, nothing needs a place. */
+static int write_sorted(struct bench_disk *disk, guint64 offset, const void *buf, gsize len)
+{
+    g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(struct cell_place));
+    struct cell_place run = {.start = offset, .length = len, .kind = CELL_PLACE_DATA};
+    struct target_fault fault;
+
+    g_array_append_val(places, run);
+    return target_room(disk->target, places, &fault)
+               ? write_places(disk, places, offset, offset + len, buf)
+               : take_fault(&fault);
+}
+
 static int write_planned(struct bench_disk *disk, guint64 offset, const void *buf, gsize len)
 {
     guint64 unit = unit_of(disk), end = offset + len;
@@ -461,9 +482,7 @@ static int write_planned(struct bench_disk *disk, guint64 offset, const void *bu
             err = write_claimed(disk, &claim, at, stop, buf);
         } else {
             stop = MIN(end, (at / unit + 1) * unit);
-            err = err != 0 ? err
-                           : endpoint_pwrite(target_blob(disk->target, &place), place.offset, buf,
-                                             stop - at);
+            err = err != 0 ? err : write_part(disk, &place, at, buf, stop - at);
         }
         if (err != 0) {
             return err;
@@ -482,8 +501,11 @@ int bench_disk_write(struct bench_disk *disk, guint64 offset, const void *buf, g
 
         return bench_stream_write(disk->stream, offset, buf, len, &fault) ? 0 : take_fault(&fault);
     }
-    return disk->plain != NULL ? endpoint_pwrite(disk->plain, offset, buf, len)
-                               : write_planned(disk, offset, buf, len);
+    if (disk->plain != NULL) {
+        return endpoint_pwrite(disk->plain, offset, buf, len);
+    }
+    return strcmp(image_format(disk->image), "luks") == 0 ? write_sorted(disk, offset, buf, len)
+                                                          : write_planned(disk, offset, buf, len);
 }
 
 /* ---- requests for the kernel ---- */
@@ -538,7 +560,8 @@ gboolean bench_disk_locate(struct bench_disk *disk, guint64 offset, gsize len, g
         *endpoint = disk->plain;
         *at = offset;
     } else if (write) {
-        if (disk->stream != NULL || !locate_write(disk, offset, len, endpoint, at)) {
+        if (disk->stream != NULL || target_shape(disk->target)->cipher != NULL ||
+            !locate_write(disk, offset, len, endpoint, at)) {
             return FALSE;
         }
     } else if (!locate_read(disk, offset, len, endpoint, at)) {

@@ -30,7 +30,9 @@
 /* A worker that waits for its runs to be placed. */
 struct placing {
     GArray *places;
+    gboolean taken; /* the feeder looks at it: the worker may not leave before it is done */
     gboolean done;
+    gboolean failed;
     int refused; /* errno with which the format does not take the runs */
     struct placing *next;
 };
@@ -325,23 +327,27 @@ static gboolean place_waiting(struct writer *writer, struct target_fault *fault)
 {
     for (;;) {
         struct placing *wait;
+        gboolean ok;
 
         pool_lock(writer->target.pool);
         wait = writer->waits;
         if (wait != NULL) {
             writer->waits = wait->next;
+            wait->taken = TRUE;
         }
         pool_unlock(writer->target.pool);
         if (wait == NULL) {
             return TRUE;
         }
-        if (!place_run(writer, wait->places, &wait->refused, fault)) {
-            return FALSE; /* the worker is let go by target_abandon */
-        }
+        ok = place_run(writer, wait->places, &wait->refused, fault);
         pool_lock(writer->target.pool);
+        wait->failed = !ok;
         wait->done = TRUE;
         pool_unlock(writer->target.pool);
         pool_answer(writer->target.pool);
+        if (!ok) {
+            return FALSE;
+        }
     }
 }
 
@@ -458,6 +464,22 @@ static gboolean room_from_lease(struct writer *writer, GArray *places, struct ta
     return ok;
 }
 
+/* Lock held. Nobody may look at a worker's wait that is over. */
+static void leave(struct writer *writer, struct placing *wait)
+{
+    struct placing **link = &writer->waits;
+
+    while (wait->taken && !wait->done) {
+        pool_wait_answer(writer->target.pool);
+    }
+    while (*link != NULL && *link != wait) {
+        link = &(*link)->next;
+    }
+    if (*link == wait) {
+        *link = wait->next;
+    }
+}
+
 static gboolean room_by_placing(struct writer *writer, GArray *places, struct target_fault *fault)
 {
     struct placing wait = {.places = places};
@@ -476,6 +498,8 @@ static gboolean room_by_placing(struct writer *writer, GArray *places, struct ta
     while (ok && !wait.done) {
         ok = wait_served(writer, fault);
     }
+    leave(writer, &wait);
+    ok = ok && (!wait.failed || let_go(fault));
     pool_unlock(writer->target.pool);
     return ok && (wait.refused == 0 || target_errno(fault, wait.refused));
 }
