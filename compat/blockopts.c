@@ -230,6 +230,16 @@ struct blockopts *blockopts_take_prefix(struct blockopts *opts, const char *pref
     return taken;
 }
 
+void blockopts_put(struct blockopts *opts, const char *prefix, const struct blockopts *child)
+{
+    for (guint i = 0; i < child->entries->len; i++) {
+        const struct entry *entry = entry_at(child, i);
+        g_autofree char *key = g_strconcat(prefix, ".", entry->key, NULL);
+
+        set(opts, key, entry->value, entry->kind);
+    }
+}
+
 size_t blockopts_count(const struct blockopts *opts)
 {
     return opts->entries->len;
@@ -297,7 +307,8 @@ static struct value *entry_value(const struct entry *entry)
 /* Keys of a driver, not of a node below it: their dots part nothing. */
 static gboolean is_flat(const char *key)
 {
-    return g_str_has_prefix(key, "encrypt.");
+    return g_str_has_prefix(key, "encrypt.") || g_str_has_prefix(key, "inject-error.") ||
+           g_str_has_prefix(key, "set-state.");
 }
 
 /* Walks "a.b.c" down to the object that holds "c", making objects on the way. */

@@ -53,6 +53,9 @@ char *blockopts_take(struct blockopts *opts, const char *key);
  */
 struct blockopts *blockopts_take_prefix(struct blockopts *opts, const char *prefix);
 
+/* Adds the entries of another map below a prefix: the reverse of blockopts_take_prefix. */
+void blockopts_put(struct blockopts *opts, const char *prefix, const struct blockopts *child);
+
 /* Number of keys left, and the i-th of them in order. */
 size_t blockopts_count(const struct blockopts *opts);
 const char *blockopts_key(const struct blockopts *opts, size_t i);

@@ -17,6 +17,7 @@ struct driver {
     const struct keyval_def *create; /* ends with a NULL name; NULL: cannot create */
     const struct keyval_def *amend;  /* ends with a NULL name; NULL: cannot be amended */
     gboolean is_protocol;
+    gboolean is_filter;    /* hands its child through, and is no protocol */
     gboolean can_compress; /* convert -c */
     gboolean built;
 };

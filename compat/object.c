@@ -2,8 +2,9 @@
 /*
  * `--object`: reading a definition in any of its forms (TYPE,key=value, qom-type=TYPE, JSON).
  *
- * Only `secret` is built; the other types are known by name. All forms become pairs of strings
- * first, in which a NULL stands for a JSON value that is no string.
+ * `secret` and `throttle-group` are built; the other types are known by name. All forms become
+ * pairs of strings first, in which a NULL stands for a JSON value that is neither a string nor a
+ * number, and a number is bare.
  */
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,25 @@ static struct keyval *properties_from_text(const char *text, GError **error)
     return kv;
 }
 
+/* Members of members get dotted keys. */
+static void add_members(struct keyval *kv, const char *prefix, const struct json_node *object)
+{
+    for (guint i = 0; i < object->keys->len; i++) {
+        const struct json_node *item = g_ptr_array_index(object->items, i);
+        const char *name = g_ptr_array_index(object->keys, i);
+        g_autofree char *key =
+            prefix != NULL ? g_strconcat(prefix, ".", name, NULL) : g_strdup(name);
+        gboolean number = item->kind == JSON_NUMBER;
+
+        if (item->kind == JSON_OBJECT && prefix == NULL) {
+            add_members(kv, key, item);
+            continue;
+        }
+        keyval_add(kv, key, item->kind == JSON_STRING || number ? item->text : NULL);
+        ((struct keyval_pair *)g_ptr_array_index(kv->pairs, kv->pairs->len - 1))->bare = number;
+    }
+}
+
 static struct keyval *properties_from_json(const char *text, GError **error)
 {
     struct json_node *object = json_parse(text, error);
@@ -123,12 +143,7 @@ static struct keyval *properties_from_json(const char *text, GError **error)
         return NULL;
     }
     kv = keyval_parse("", NULL);
-    for (guint i = 0; i < object->keys->len; i++) {
-        const struct json_node *item = g_ptr_array_index(object->items, i);
-
-        keyval_add(kv, g_ptr_array_index(object->keys, i),
-                   item->kind == JSON_STRING ? item->text : NULL);
-    }
+    add_members(kv, NULL, object);
     json_node_free(object);
     return kv;
 }
@@ -142,7 +157,7 @@ static gboolean take_string(const struct keyval *kv, const char *key, const char
         const struct keyval_pair *pair = g_ptr_array_index(kv->pairs, i);
 
         if (strcmp(pair->key, key) == 0) {
-            if (pair->value == NULL) {
+            if (pair->value == NULL || pair->bare) {
                 return wording_fail(error, "Invalid parameter type for '%s', expected: string",
                                     key);
             }
@@ -204,13 +219,17 @@ static gboolean add_secret(struct secret_set *set, const struct keyval *kv, GErr
     return read_request(kv, &request, error) && secret_set_add_request(set, &request, error);
 }
 
-static gboolean add_object(struct secret_set *set, const struct keyval *kv, GError **error)
+static gboolean add_object(struct secret_set *set, const struct keyval *kv, gboolean json,
+                           GError **error)
 {
     const char *type, *id;
 
     if (!take_required(kv, "qom-type", &type, error) || !check_type(type, error) ||
         !take_required(kv, "id", &id, error)) {
         return FALSE;
+    }
+    if (g_strcmp0(type, "throttle-group") == 0) {
+        return secret_set_add_throttle(set, kv, id, json, error);
     }
     if (g_strcmp0(type, "secret") != 0) {
         return wording_fail(error, "Objects of type '%s' are not built yet in instar", type);
@@ -227,7 +246,7 @@ gboolean secret_set_add(struct secret_set *set, const char *definition, GError *
     if (kv == NULL) {
         return FALSE;
     }
-    good = add_object(set, kv, error);
+    good = add_object(set, kv, *definition == '{', error);
     keyval_free(kv);
     return good;
 }
@@ -248,7 +267,7 @@ gboolean secret_print_help(const char *definition)
         return FALSE;
     }
     if (is_help(words[0])) {
-        printf("List of user creatable objects:\n  secret\n");
+        printf("List of user creatable objects:\n  secret\n  throttle-group\n");
         return TRUE;
     }
     for (size_t i = 1; words[i] != NULL; i++) {
@@ -262,5 +281,8 @@ gboolean secret_print_help(const char *definition)
                "  iv=<string>\n"
                "  keyid=<string>\n");
     }
-    return help && strcmp(words[0], "secret") == 0;
+    if (help && strcmp(words[0], "throttle-group") == 0) {
+        throttle_print_help();
+    }
+    return help && (strcmp(words[0], "secret") == 0 || strcmp(words[0], "throttle-group") == 0);
 }

@@ -31,10 +31,11 @@ struct profile {
     gboolean dd_plain;      /* dd count= and skip= take plain integers only (10.0) */
     gboolean info_children; /* info: child nodes, also `detached-header` of LUKS */
     gboolean map_compressed;
-    gboolean snapshot_wide; /* the snapshot table with VM_SIZE and VM_CLOCK */
-    gboolean vhd_geometry;  /* vpc: the geometry is the size, but for some creators (7.2) */
-    gboolean bench_fits;    /* bench: offsets wrap so that a request fits behind them */
-    gboolean json_position; /* JSON errors start with line:column */
+    gboolean snapshot_wide;         /* the snapshot table with VM_SIZE and VM_CLOCK */
+    gboolean vhd_geometry;          /* vpc: the geometry is the size, but for some creators (7.2) */
+    gboolean bench_fits;            /* bench: offsets wrap so that a request fits behind them */
+    gboolean json_position;         /* JSON errors start with line:column */
+    gboolean blkdebug_names_config; /* blkdebug: a missing configuration file is named */
 };
 
 /*

@@ -17,7 +17,8 @@
 #define BLOCK_BYTES 16
 
 struct secret_set {
-    GPtrArray *secrets; /* of struct secret * */
+    GPtrArray *secrets;   /* of struct secret * */
+    GPtrArray *throttles; /* of struct throttle_group * */
 };
 
 /* ---- the set ---- */
@@ -46,11 +47,17 @@ static void secret_free(void *data)
     g_free(secret);
 }
 
+static void free_throttle(gpointer group)
+{
+    throttle_group_free(group);
+}
+
 struct secret_set *secret_set_new(void)
 {
     struct secret_set *set = g_new0(struct secret_set, 1);
 
     set->secrets = g_ptr_array_new_with_free_func(secret_free);
+    set->throttles = g_ptr_array_new_with_free_func(free_throttle);
     return set;
 }
 
@@ -58,6 +65,7 @@ void secret_set_free(struct secret_set *set)
 {
     if (set != NULL) {
         g_ptr_array_unref(set->secrets);
+        g_ptr_array_unref(set->throttles);
         g_free(set);
     }
 }
@@ -222,18 +230,50 @@ static gboolean load_secret(struct secret *secret, const struct secret_set *set,
            decrypt(secret, secret_set_find(set, secret->keyid, NULL), error);
 }
 
+/* Ids of all objects are names of one kind. */
+static gboolean check_new_id(const struct secret_set *set, const char *id, GError **error)
+{
+    if (!check_id(id, error)) {
+        return FALSE;
+    }
+    if (secret_set_find(set, id, NULL) != NULL || secret_set_find_throttle(set, id) != NULL) {
+        return wording_fail(
+            error, "attempt to add duplicate property '%s' to object (type 'container')", id);
+    }
+    return TRUE;
+}
+
+gboolean secret_set_add_throttle(struct secret_set *set, const struct keyval *kv, const char *id,
+                                 gboolean json, GError **error)
+{
+    struct throttle_group *group = throttle_group_new(kv, id, json, error);
+    if (group == NULL || !check_new_id(set, id, error)) {
+        throttle_group_free(group);
+        return FALSE;
+    }
+    g_ptr_array_add(set->throttles, group);
+    return TRUE;
+}
+
+const struct throttle_group *secret_set_find_throttle(const struct secret_set *set, const char *id)
+{
+    for (guint i = 0; i < set->throttles->len; i++) {
+        const struct throttle_group *group = g_ptr_array_index(set->throttles, i);
+
+        if (strcmp(group->id, id) == 0) {
+            return group;
+        }
+    }
+    return NULL;
+}
+
 gboolean secret_set_add_request(struct secret_set *set, const struct secret_request *request,
                                 GError **error)
 {
     struct secret *secret;
 
-    if (!check_id(request->id, error)) {
+    if (!check_new_id(set, request->id, error)) {
         return FALSE;
-    }
-    if (secret_set_find(set, request->id, NULL) != NULL) {
-        return wording_fail(error,
-                            "attempt to add duplicate property '%s' to object (type 'container')",
-                            request->id);
     }
     secret = g_new0(struct secret, 1);
     secret->id = g_strdup(request->id);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `--object secret,...`: named pieces of secret data.
+ * `--object secret,...`: named pieces of secret data; and the other objects, by their ids.
  *
  * The whole object syntax is understood (TYPE,key=value, qom-type=TYPE, JSON) and checked in
- * stock's order. Types other than `secret` are refused by name.
+ * stock's order. Types other than `secret` and `throttle-group` are refused by name.
  */
 #ifndef COMPAT_SECRET_H
 #define COMPAT_SECRET_H
 
 #include <glib.h>
+
+#include "compat/throttle.h"
 
 struct secret {
     char *id;
@@ -48,5 +50,8 @@ gboolean secret_set_empty(const struct secret_set *set);
  * returns: the secret, owned by the set, or NULL with *error "No secret with id 'ID'"
  */
 const struct secret *secret_set_find(const struct secret_set *set, const char *id, GError **error);
+
+/* Finds a throttle group, owned by the set, or NULL. */
+const struct throttle_group *secret_set_find_throttle(const struct secret_set *set, const char *id);
 
 #endif

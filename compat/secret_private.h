@@ -5,6 +5,7 @@
 #ifndef COMPAT_SECRET_PRIVATE_H
 #define COMPAT_SECRET_PRIVATE_H
 
+#include "compat/keyval.h"
 #include "compat/secret.h"
 
 /* The properties of a secret as given; all but id may be NULL. */
@@ -19,5 +20,9 @@ struct secret_request {
  */
 gboolean secret_set_add_request(struct secret_set *set, const struct secret_request *request,
                                 GError **error);
+
+/* The same for a throttle group. */
+gboolean secret_set_add_throttle(struct secret_set *set, const struct keyval *kv, const char *id,
+                                 gboolean json, GError **error);
 
 #endif

@@ -294,18 +294,19 @@ int cmd_commit(const struct invocation *inv)
         .cache = opt->cache_mode,
     };
     GError *error = NULL;
-    struct commit commit = {.opt = opt, .top = image_open(&options, &error)};
+    g_autoptr(Image) image = image_open(&options, &error);
+    struct commit commit = {.opt = opt};
     gboolean ok;
 
-    if (commit.top == NULL) {
+    if (image == NULL) {
         wording_prefix_open(&error, options.filename);
         fail(error);
         return EXIT_STATUS_ERROR;
     }
+    commit.top = image_is_bytes(image) ? image_view(image) : image;
     progress_begin(opt->progress, PROGRESS_STEP_COMMIT);
     ok = commit_image(&commit, options.filename);
     progress_end();
-    image_free(commit.top);
     if (ok && !opt->quiet && !apply_explains()) {
         puts("Image committed.");
     }

@@ -78,17 +78,18 @@ static gboolean is_vmdk(const struct image *image)
 
 static gboolean open_target(const struct options *opt, struct convert_target *out, GError **error)
 {
-    gboolean compressed = opt->compress;
+    struct image *image = image_view(out->image);
+    gboolean compressed = opt->compress || image_wants_compression(out->image);
 
     /* Streams take nothing else; into other VMDK images stock writes as if nothing were said. */
-    if (image_cell(out->image) != NULL && (opt->compress || is_vmdk(out->image))) {
-        if (!target_find_codec(out->image, &out->codec, error)) {
+    if (image_cell(image) != NULL && (compressed || is_vmdk(image))) {
+        if (!target_find_codec(image, &out->codec, error)) {
             return FALSE;
         }
-        if (is_vmdk(out->image) && opt->compress && image_cluster_size(out->image) == 0) {
+        if (is_vmdk(image) && opt->compress && image_cluster_size(image) == 0) {
             return wording_fail(error, "invalid cluster size");
         }
-        if (is_vmdk(out->image)) {
+        if (is_vmdk(image)) {
             compressed = out->codec == CELL_CODEC_VMDK_GRAIN;
         }
     }

@@ -37,8 +37,9 @@ static struct limits_info *limits_new(struct endpoint *endpoint)
     struct limits_info *limits = g_new0(struct limits_info, 1);
 
     limits->request_alignment = 1;
-    limits->min_mem_alignment =
-        endpoint_fd(endpoint) >= 0 ? endpoint_alignment(endpoint) : NULL_MEM_ALIGNMENT;
+    limits->min_mem_alignment = endpoint_fd(endpoint_below(endpoint)) >= 0
+                                    ? endpoint_alignment(endpoint)
+                                    : NULL_MEM_ALIGNMENT;
     limits->opt_mem_alignment = 4096;
     limits->max_iov = 1024;
     return limits;
@@ -106,6 +107,12 @@ static void add_extent_size_hint(struct specific *specific, struct endpoint *end
     }
 }
 
+/* The nodes that a blkverify node compares with, NULL: it is none. */
+static GPtrArray *raw_copy(GPtrArray *files, guint i)
+{
+    return ((const struct image_file *)g_ptr_array_index(files, i))->raw;
+}
+
 /* A node that is a protocol, or a raw window above one: bytes that nobody interpreted. */
 static void describe_bytes(struct image_info *info, struct endpoint *endpoint,
                            const struct options *opt)
@@ -123,6 +130,20 @@ static void describe_bytes(struct image_info *info, struct endpoint *endpoint,
     if (opt->limits && strcmp(info->format, "raw") != 0) {
         info->limits->request_alignment = endpoint_alignment(endpoint);
     }
+}
+
+/* Windows and filters have the clusters of the disk that they show; verified ones do not. */
+static uint64_t cluster_size_below(GPtrArray *files, guint first)
+{
+    const struct image_file *last;
+
+    for (guint i = first > 0 ? first - 1 : 0; i < files->len; i++) {
+        if (raw_copy(files, i) != NULL) {
+            return 0;
+        }
+    }
+    last = files->len > first ? g_ptr_array_index(files, files->len - 1) : NULL;
+    return last != NULL && last->disk != NULL ? image_cluster_size(last->disk) : 0;
 }
 
 /* The files an image consists of besides its own, the one opened last first. */
@@ -169,25 +190,57 @@ static void name_vmdk_extents(struct image_info *info, struct image *image)
         struct endpoint *endpoint = image_blob(image, extent->blob);
 
         extent->filename = g_strdup(endpoint == image_endpoint(image) || endpoint == NULL
-                                        ? image_filename(image)
+                                        ? image_file_name(image)
                                         : endpoint_path(endpoint));
     }
 }
 
-/* The nodes below, each the child of the one before. */
-static void add_children(struct image_info *info, struct image *image, const struct options *opt)
+static struct image_info *describe(struct image *image, const struct options *opt, GError **error);
+
+/* Nodes, each the child of the one before; the first is a child of `info`. */
+static gboolean add_files(struct image_info *info, GPtrArray *files, const struct options *opt,
+                          GError **error)
 {
-    const struct image_file *file;
+    for (guint i = 0; i < files->len; i++) {
+        const struct image_file *file = g_ptr_array_index(files, i);
+        struct image_info *child;
 
-    for (unsigned i = 0; (file = image_file(image, i)) != NULL; i++) {
-        struct image_info *child = image_info_new();
-
-        child->filename = g_strdup(file->display);
-        child->format = g_strdup(file->driver);
-        describe_bytes(child, file->endpoint, opt);
-        image_info_add_child(info, "file", child);
+        if (file->disk != NULL) {
+            child = describe(file->disk, opt, error);
+            if (child == NULL) {
+                return FALSE;
+            }
+        } else {
+            child = image_info_new();
+            child->filename = g_strdup(file->display);
+            child->format = g_strdup(file->driver);
+            describe_bytes(child, file->endpoint, opt);
+            child->cluster_size_bytes = cluster_size_below(files, i + 1);
+        }
+        image_info_add_child(info, file->key, child);
+        if (i > 0 && raw_copy(files, i - 1) != NULL &&
+            !add_files(info, raw_copy(files, i - 1), opt, error)) {
+            return FALSE;
+        }
         info = child;
     }
+    return TRUE;
+}
+
+/* Takes over `info`; NULL on failure. */
+static struct image_info *add_children(struct image_info *info, struct image *image,
+                                       const struct options *opt, GError **error)
+{
+    if (!profile_get()->info_children) {
+        return info;
+    }
+    add_extents(info, image, opt);
+    if (!add_files(info, image_files(image), opt, error) ||
+        (image_raw_copy(image) != NULL && !add_files(info, image_raw_copy(image), opt, error))) {
+        image_info_free(info);
+        return NULL;
+    }
+    return info;
 }
 
 static struct image_info *describe(struct image *image, const struct options *opt, GError **error)
@@ -197,9 +250,12 @@ static struct image_info *describe(struct image *image, const struct options *op
 
     info->filename = g_strdup(image_filename(image));
     info->format = g_strdup(image_format(image));
-    if (image_file(image, 0) == NULL) {
+    if (image_is_bytes(image)) {
         describe_bytes(info, endpoint, opt);
-        return info;
+        if (image_raw_copy(image) == NULL) {
+            info->cluster_size_bytes = cluster_size_below(image_files(image), 0);
+        }
+        return add_children(info, image, opt, error);
     }
     info->have_actual_size = endpoint_allocated(endpoint, &info->actual_size_bytes);
     info->have_dirty_flag = TRUE;
@@ -218,11 +274,10 @@ static struct image_info *describe(struct image *image, const struct options *op
     if (opt->limits) {
         add_format_limits(info, image, endpoint);
     }
-    if (profile_get()->info_children) {
-        add_extents(info, image, opt);
-        add_children(info, image, opt);
+    if (image_cell(image) == NULL) {
+        info->cluster_size_bytes = cluster_size_below(image_files(image), 0);
     }
-    return info;
+    return add_children(info, image, opt, error);
 }
 
 /* ---- the chain ---- */

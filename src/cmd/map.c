@@ -32,7 +32,9 @@ static gboolean print_entry(struct printer *printer, const struct map_entry *ent
 /* Names that images chose are made harmless for people, once each. */
 static const char *file_name(const struct extent *extent)
 {
-    g_autofree char *shown = endpoint_shown_path(extent->endpoint);
+    g_autofree char *shown = extent->file_name != NULL
+                                 ? g_strdup(extent->file_name)
+                                 : endpoint_shown_path(endpoint_below(extent->endpoint));
 
     return g_intern_string(shown);
 }

@@ -50,6 +50,11 @@ static gboolean resize_raw(struct image *image, const struct options *opt, uint6
                             "Unsupported preallocation mode: metadata");
         return FALSE;
     }
+    if (g_str_has_prefix(endpoint_protocol(endpoint_below(image_endpoint(image))), "null-")) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+                            "Image format driver does not support resize");
+        return FALSE;
+    }
     if (apply_explains()) {
         fprintf(stderr, "plan: file size %" G_GUINT64_FORMAT "\n", size_bytes);
         return TRUE;
@@ -86,11 +91,23 @@ static gboolean resize_planned(const struct invocation *inv, struct image **imag
     return resize_image(image, &request, open_image, (void *)inv, error);
 }
 
+/* The image that a filter or raw lets through belongs to the node over it: it stays open. */
+static gboolean resize_below(const struct invocation *inv, struct image *view, uint64_t size_bytes,
+                             GError **error)
+{
+    if (image_extent(view, 0) != NULL) {
+        return wording_fail(error, "Resizing an image in several files below another node is not "
+                                   "built yet in instar");
+    }
+    return resize_planned(inv, &view, size_bytes, error);
+}
+
 int cmd_resize(const struct invocation *inv)
 {
     const struct options *opt = &inv->opt;
     g_autoptr(GError) error = NULL;
     g_autoptr(Image) image = open_image((void *)inv, &error);
+    struct image *view;
     uint64_t size_bytes;
     gboolean ok;
 
@@ -98,6 +115,7 @@ int cmd_resize(const struct invocation *inv)
         report_gerror(error);
         return EXIT_STATUS_ERROR;
     }
+    view = image_view(image);
     if (!find_size(opt, image_virtual_size(image), &size_bytes)) {
         report_error("New image size must be positive");
         return EXIT_STATUS_ERROR;
@@ -105,10 +123,11 @@ int cmd_resize(const struct invocation *inv)
     if (!check_size(opt, image_virtual_size(image), size_bytes))
         return EXIT_STATUS_ERROR;
     /* An encrypted disk is the rest of its file: nothing in its header depends on the size. */
-    if (strcmp(image_format(image), "raw") == 0 || strcmp(image_format(image), "luks") == 0)
-        ok = resize_raw(image, opt, image_payload_bytes(image) + size_bytes, &error);
+    if (image_cell(view) == NULL || strcmp(image_format(view), "luks") == 0)
+        ok = resize_raw(view, opt, image_payload_bytes(view) + size_bytes, &error);
     else
-        ok = resize_planned(inv, &image, size_bytes, &error);
+        ok = view != image ? resize_below(inv, view, size_bytes, &error)
+                           : resize_planned(inv, &image, size_bytes, &error);
     if (!ok) {
         report_gerror(error);
         return EXIT_STATUS_ERROR;

@@ -258,6 +258,13 @@ static gsize known(const struct bench_disk *disk, guint64 cluster, gboolean *out
     return GPOINTER_TO_SIZE(value);
 }
 
+/* The place of a cluster that has one. */
+static struct cell_place place_of(gsize value)
+{
+    return (struct cell_place){.offset = (((guint64)value >> BLOB_BITS) - 1) * SECTOR,
+                               .blob = value & BLOB_MASK};
+}
+
 static void set_known(struct bench_disk *disk, guint64 cluster, gsize value)
 {
     g_hash_table_insert(disk->clusters, GSIZE_TO_POINTER(cluster), GSIZE_TO_POINTER(value));
@@ -300,9 +307,8 @@ static int find_cluster(struct bench_disk *disk, guint64 at, guint64 end,
         pool_wait_answer(disk->pool);
     }
     if (is_known) {
-        *out_place = (struct cell_place){.start = cluster * unit,
-                                         .offset = (((guint64)value >> BLOB_BITS) - 1) * SECTOR,
-                                         .blob = value & BLOB_MASK};
+        *out_place = place_of(value);
+        out_place->start = cluster * unit;
         return value == CLUSTER_FAILED ? ECANCELED : 0;
     }
     claim->start = cluster * unit;
@@ -406,7 +412,7 @@ static int bring_along(struct bench_disk *disk, const GArray *places, guint64 cl
 
 /* Writes [offset, end) as far as the places hold it. */
 static int write_places(struct bench_disk *disk, const GArray *places, guint64 offset, guint64 end,
-                        const void *buf)
+                        const guint8 *buf)
 {
     int err = 0;
 
@@ -415,7 +421,7 @@ static int write_places(struct bench_disk *disk, const GArray *places, guint64 o
         guint64 from = MAX(offset, place->start), to = MIN(end, place->start + place->length);
 
         if (from < to) {
-            err = write_part(disk, place, from, buf, to - from);
+            err = write_part(disk, place, from, buf + (from - offset), to - from);
         }
     }
     return err;
@@ -423,7 +429,7 @@ static int write_places(struct bench_disk *disk, const GArray *places, guint64 o
 
 /* Places what was claimed and writes [offset, end) of it. */
 static int write_claimed(struct bench_disk *disk, const struct claim *claim, guint64 offset,
-                         guint64 end, const void *buf)
+                         guint64 end, const guint8 *buf)
 {
     g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(struct cell_place));
     struct cell_place run = {
@@ -453,7 +459,7 @@ static int write_claimed(struct bench_disk *disk, const struct claim *claim, gui
 }
 
 /* Where offset x is at x, or so far behind it, nothing needs a place. */
-static int write_sorted(struct bench_disk *disk, guint64 offset, const void *buf, gsize len)
+static int write_sorted(struct bench_disk *disk, guint64 offset, const guint8 *buf, gsize len)
 {
     g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(struct cell_place));
     struct cell_place run = {.start = offset, .length = len, .kind = CELL_PLACE_DATA};
@@ -465,7 +471,7 @@ static int write_sorted(struct bench_disk *disk, guint64 offset, const void *buf
                : take_fault(&fault);
 }
 
-static int write_planned(struct bench_disk *disk, guint64 offset, const void *buf, gsize len)
+static int write_planned(struct bench_disk *disk, guint64 offset, const guint8 *buf, gsize len)
 {
     guint64 unit = unit_of(disk), end = offset + len;
 
@@ -479,10 +485,10 @@ static int write_planned(struct bench_disk *disk, guint64 offset, const void *bu
         pool_unlock(disk->pool);
         if (err == 0 && claim.end != 0) {
             stop = MIN(end, claim.end);
-            err = write_claimed(disk, &claim, at, stop, buf);
+            err = write_claimed(disk, &claim, at, stop, buf + (at - offset));
         } else {
             stop = MIN(end, (at / unit + 1) * unit);
-            err = err != 0 ? err : write_part(disk, &place, at, buf, stop - at);
+            err = err != 0 ? err : write_part(disk, &place, at, buf + (at - offset), stop - at);
         }
         if (err != 0) {
             return err;
@@ -508,6 +514,48 @@ int bench_disk_write(struct bench_disk *disk, guint64 offset, const void *buf, g
                                                           : write_planned(disk, offset, buf, len);
 }
 
+/* Reads what was written to a cluster, `at` and what follows in it. */
+static int read_place(struct bench_disk *disk, gsize value, guint64 at, guint8 *buf, gsize len)
+{
+    const struct target_shape *shape = target_shape(disk->target);
+    struct cell_place place = place_of(value);
+    struct piece piece = {
+        .start = at,
+        .length = len,
+        .offset = place.offset + at % unit_of(disk),
+        .endpoint = target_blob(disk->target, &place),
+        .cipher = image_cipher(disk->image),
+        .kind = image_cipher(disk->image) != NULL ? PIECE_ENCRYPTED : PIECE_DATA,
+    };
+
+    piece.iv_offset = shape->cipher_by_place ? piece.offset : at;
+    return value <= CLUSTER_FAILED ? EIO : read_piece(disk, &piece, buf);
+}
+
+int bench_disk_read_back(struct bench_disk *disk, guint64 offset, void *buf, gsize len)
+{
+    guint64 unit, end = offset + len;
+    int err = 0;
+
+    if (disk->target == NULL || disk->stream != NULL || !is_inside(disk, offset, len)) {
+        return bench_disk_read(disk, offset, buf, len);
+    }
+    unit = unit_of(disk);
+    for (guint64 at = offset, stop; at < end && err == 0; at = stop) {
+        guint8 *piece = (guint8 *)buf + (at - offset);
+        gboolean is_known;
+        gsize value;
+
+        stop = MIN(end, (at / unit + 1) * unit);
+        pool_lock(disk->pool);
+        value = known(disk, at / unit, &is_known);
+        pool_unlock(disk->pool);
+        err = is_known ? read_place(disk, value, at, piece, stop - at)
+                       : read_mapped(disk, at, piece, stop - at);
+    }
+    return err;
+}
+
 /* ---- requests for the kernel ---- */
 
 /* Where a write goes whose clusters all have their place, side by side in one file. */
@@ -524,8 +572,7 @@ static gboolean locate_write(struct bench_disk *disk, guint64 offset, gsize len,
         value = known(disk, start / unit, &is_known);
         ok = is_known && value > CLUSTER_FAILED;
         if (ok && start == first) {
-            place.offset = ((guint64)value >> BLOB_BITS) * SECTOR - SECTOR;
-            place.blob = value & BLOB_MASK;
+            place = place_of(value);
         }
         ok = ok && value == known_place(&place, start - first);
     }

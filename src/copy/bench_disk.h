@@ -34,12 +34,14 @@ void bench_disk_attach(struct bench_disk *disk, struct pool *pool);
 /*
  * Worker or feeder: one request.
  *
- * in:      write: len bytes of one and the same value at buf
  * returns: 0 or an errno; EIO for a range that does not lie inside the disk; ECANCELED when the
  *          caller was let go because something else failed
  */
 int bench_disk_read(struct bench_disk *disk, guint64 offset, void *buf, gsize len);
 int bench_disk_write(struct bench_disk *disk, guint64 offset, const void *buf, gsize len);
+
+/* The same as bench_disk_read, but sees what bench_disk_write has written. */
+int bench_disk_read_back(struct bench_disk *disk, guint64 offset, void *buf, gsize len);
 
 /*
  * Feeder: the one run of a file that a request is about, if it can be left to the kernel.

@@ -235,6 +235,11 @@ void pool_answer_locked(struct pool *pool)
     pthread_cond_broadcast(&pool->answer);
 }
 
+void pool_adopt(struct pool *pool)
+{
+    pool->feeder = pthread_self();
+}
+
 gboolean pool_is_feeder(const struct pool *pool)
 {
     return pthread_equal(pool->feeder, pthread_self());

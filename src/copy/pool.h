@@ -66,6 +66,9 @@ void pool_wait_answer(struct pool *pool);   /* lock held: until somebody answers
 void pool_answer(struct pool *pool);        /* wakes all that wait for an answer */
 void pool_answer_locked(struct pool *pool); /* the same, lock held */
 
+/* Makes the calling thread the feeder. Nothing else uses the pool meanwhile. */
+void pool_adopt(struct pool *pool);
+
 /* Whether the calling thread is the feeder. */
 gboolean pool_is_feeder(const struct pool *pool);
 

@@ -87,7 +87,10 @@ static struct target *new_target(struct image *image, const struct target_image_
 struct target *target_new_image(struct image *image, const struct target_image_options *options,
                                 GError **error)
 {
-    struct target *target = new_target(image, options, error);
+    struct target *target;
+
+    image = image_view(image);
+    target = new_target(image, options, error);
 
     if (target != NULL && !encrypt(target, image, error)) {
         target_free(target);

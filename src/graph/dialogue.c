@@ -12,6 +12,7 @@
 #include "guest/abi/error_vmdk.h"
 #include "src/graph/keys.h"
 #include "src/graph/layer.h"
+#include "src/io/blkdebug.h"
 
 /*
  * Sent along with OPEN, to spare the cell an upcall. No more than a page: what was read counts as
@@ -51,7 +52,11 @@ gboolean dialogue_need_cell(struct graph *graph, const struct image_open_options
 
 static int read_blob(void *user, uint64_t offset, void *buf, size_t len)
 {
-    return endpoint_pread(user, offset, buf, len);
+    gboolean before = blkdebug_say_tables(TRUE);
+    int err = endpoint_pread(user, offset, buf, len);
+
+    blkdebug_say_tables(before);
+    return err;
 }
 
 uint32_t dialogue_add_blob(struct graph *graph, struct endpoint *endpoint)
@@ -146,7 +151,7 @@ static gboolean call_open(const struct layer *layer, uint32_t blob, const char *
     info.read_only = !layer->writable;
     info.head.data = head;
     info.head.len = MIN(info.size, sizeof(head));
-    if (endpoint_pread(layer->endpoint, 0, head, info.head.len) != 0) {
+    if (read_blob(layer->endpoint, 0, head, info.head.len) != 0) {
         info.head.len = 0; /* the cell will ask, and report it */
     }
     request.blob = &info;

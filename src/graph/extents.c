@@ -46,9 +46,9 @@ struct extents *extents_new(struct image *image, uint64_t start, uint64_t length
     struct extents *it = g_new0(struct extents, 1);
     uint64_t size = image_virtual_size(image);
 
-    it->image = image;
+    it->image = image_view(image);
     it->layers = layers;
-    it->nr_layers = count_layers(image);
+    it->nr_layers = count_layers(it->image);
     it->position = it->fetched = MIN(start, size);
     it->end = it->position + MIN(length, size - it->position);
     it->batch_size = FIRST_BATCH;
@@ -217,6 +217,22 @@ static gboolean refine(struct extent *extent, gboolean raw, GError **error)
     return TRUE;
 }
 
+/* blkdebug and blkverify right below a format do not tell it where holes are. */
+static gboolean is_watched(const struct image *layer)
+{
+    return layer->files->len > 0 && ((const struct image_file *)layer->files->pdata[0])->watched;
+}
+
+/* A node over the file is what a format names as its file. */
+static void name_file(const struct image *layer, struct extent *extent)
+{
+    const struct image_file *file = layer->files->len > 0 ? layer->files->pdata[0] : NULL;
+
+    if (file != NULL && file->over) {
+        extent->file_name = file->display;
+    }
+}
+
 static gboolean fill(struct extents *it, struct extent *out, GError **error)
 {
     const struct cell_extent *record = &it->record;
@@ -255,8 +271,11 @@ static gboolean fill(struct extents *it, struct extent *out, GError **error)
             return wire_refuse(error, "encrypted extent of a plain image");
         }
     }
+    if (record->blob != CELL_NO_BLOB && record->blob == layer->blob) {
+        name_file(layer, out);
+    }
     if (record->kind == CELL_EXTENT_DATA && (record->flags & CELL_EXTENT_RECURSE) != 0 &&
-        !refine(out, raw, error)) {
+        (raw || !is_watched(layer)) && !refine(out, raw, error)) {
         return FALSE;
     }
     if (out->has_offset) {

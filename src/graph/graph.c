@@ -19,6 +19,7 @@ struct image_file *image_file_new(const char *driver, const char *display,
 
     file->driver = g_strdup(driver != NULL ? driver : endpoint_protocol(endpoint));
     file->display = g_strdup(display);
+    file->key = "file";
     file->endpoint = endpoint_ref(endpoint);
     return file;
 }
@@ -29,13 +30,44 @@ void image_file_free(gpointer data)
 
     g_free(file->driver);
     g_free(file->display);
+    g_clear_pointer(&file->raw, g_ptr_array_unref);
     endpoint_unref(file->endpoint);
     g_free(file);
 }
 
-const struct image_file *image_file(const struct image *image, unsigned i)
+GPtrArray *image_files(const struct image *image)
 {
-    return i < image->files->len ? g_ptr_array_index(image->files, i) : NULL;
+    return image->files;
+}
+
+const char *image_file_name(const struct image *image)
+{
+    const struct image_file *file = image->files->len > 0 ? image->files->pdata[0] : NULL;
+
+    return file != NULL ? file->display : image->filename;
+}
+
+gboolean image_is_bytes(const struct image *image)
+{
+    return image->is_bytes;
+}
+
+GPtrArray *image_raw_copy(const struct image *image)
+{
+    return image->raw_copy;
+}
+
+struct image *image_view(struct image *image)
+{
+    while (image->view != NULL) {
+        image = image->view;
+    }
+    return image;
+}
+
+gboolean image_wants_compression(const struct image *image)
+{
+    return image->compresses;
 }
 
 const struct image_file *image_extent(const struct image *image, unsigned i)
@@ -53,6 +85,7 @@ static void free_layer(gpointer data)
     struct image *image = data;
 
     g_ptr_array_unref(image->files);
+    g_clear_pointer(&image->raw_copy, g_ptr_array_unref);
     g_ptr_array_unref(image->extents);
     endpoint_unref(image->endpoint);
     wire_open_clear(&image->open);
@@ -92,8 +125,8 @@ static void graph_free(struct graph *graph)
     g_free(graph);
 }
 
-static struct image *open_in_new_graph(const struct name *name,
-                                       const struct image_open_options *options, GError **error)
+struct image *image_open_tree(struct name *name, const struct image_open_options *options,
+                              GError **error)
 {
     struct graph *graph = graph_new(error);
     struct image *image;
@@ -128,7 +161,7 @@ struct image *image_open(const struct image_open_options *options, GError **erro
     if (options->encrypt_secret != NULL && name->encrypt_secret == NULL) {
         name->encrypt_secret = g_strdup(options->encrypt_secret);
     }
-    return open_in_new_graph(name, options, error);
+    return image_open_tree(name, options, error);
 }
 
 struct image *image_open_backing(struct image *image, const struct image_open_options *options,

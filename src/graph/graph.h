@@ -76,9 +76,14 @@ struct endpoint *image_blob(struct image *image, uint32_t blob); /* by id; NULL:
 
 /* A node between the format and the bytes: a raw window, and at the end the protocol. */
 struct image_file {
-    char *driver;  /* "raw", "file", "host_device" ... */
-    char *display; /* its name as reported */
+    char *driver;    /* "raw", "file", "host_device" ... */
+    char *display;   /* its name as reported */
+    const char *key; /* what the node above calls it: "file" ... */
     struct endpoint *endpoint;
+    struct image *disk; /* what is below is not this file's bytes but this image's disk; or NULL */
+    gboolean over;      /* a filter, blkdebug or blkverify */
+    gboolean watched;   /* blkdebug and blkverify, which do not tell sizes on disk */
+    GPtrArray *raw;     /* blkverify: the nodes of the raw copy, of struct image_file *; or NULL */
 };
 
 /*
@@ -88,8 +93,26 @@ struct image_file {
  */
 char *image_shown_name(const char *name);
 
-/* The i-th of them, outermost first, or NULL; none when the protocol itself was asked for. */
-const struct image_file *image_file(const struct image *image, unsigned i);
+/* All of them, of struct image_file *, outermost first. */
+GPtrArray *image_files(const struct image *image);
+
+/* The name of the node that the image lies in. */
+const char *image_file_name(const struct image *image);
+
+/* Whether a protocol or a filter itself was asked for; what is below it is in image_files. */
+gboolean image_is_bytes(const struct image *image);
+
+/* Of blkverify itself: the nodes of the raw copy, NULL: it is something else. */
+GPtrArray *image_raw_copy(const struct image *image);
+
+/*
+ * The image whose disk this one hands through unchanged (a filter or raw over another format), or
+ * the image itself.
+ */
+struct image *image_view(struct image *image);
+
+/* Whether what is written to the image is to be compressed (a compress filter over it). */
+gboolean image_wants_compression(const struct image *image);
 
 /* The i-th file that the image consists of besides its own, in the image's order, or NULL. */
 const struct image_file *image_extent(const struct image *image, unsigned i);
@@ -127,6 +150,7 @@ struct extent {
     const struct crypto_spec *cipher;  /* encrypted: the layer's */
     uint64_t iv_offset;                /* encrypted: what the first byte's IV counts from */
     unsigned depth;
+    const char *file_name; /* of the file for people, where a node stands over it; NULL: its own */
     enum cell_extent_kind kind;
     enum cell_codec codec;
     gboolean has_offset;

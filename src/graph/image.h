@@ -30,7 +30,11 @@ struct image {
     struct endpoint *endpoint;
     struct image *backing;
     GPtrArray *files;         /* of struct image_file *, outermost first */
+    GPtrArray *raw_copy;      /* as in image_raw_copy */
+    gboolean is_bytes;        /* a protocol or a filter itself */
     GPtrArray *extents;       /* of struct image_file *, in the descriptor's order */
+    struct image *view;       /* whose disk this one hands through; NULL: its own */
+    gboolean compresses;      /* the nodes over `view` compress */
     gboolean unknown_content; /* null-co without read-zeroes: neither data nor zeros */
 
     /* with a cell */
@@ -46,8 +50,12 @@ struct image_file *image_file_new(const char *driver, const char *display,
                                   struct endpoint *endpoint);
 void image_file_free(gpointer file);
 
+/* graph.c: a parsed name in a graph of its own. */
+struct image *image_open_tree(struct name *name, const struct image_open_options *options,
+                              GError **error);
+
 /* open.c: one layer and what is below it. */
-struct image *image_open_name(struct graph *graph, const struct name *name,
+struct image *image_open_name(struct graph *graph, struct name *name,
                               const struct image_open_options *options, GError **error);
 
 /* open.c: the backing file of `parent`, at the top of a graph of its own. */

@@ -23,6 +23,11 @@ const struct secret *keys_find(const char *id)
     return in_use != NULL ? secret_set_find(in_use, id, NULL) : NULL;
 }
 
+const struct throttle_group *keys_find_throttle(const char *id)
+{
+    return in_use != NULL ? secret_set_find_throttle(in_use, id) : NULL;
+}
+
 const struct secret *keys_passphrase(const char *id, GError **error)
 {
     const struct secret *secret = keys_find(id);

@@ -24,4 +24,7 @@ const struct secret *keys_find(const char *id);
  */
 const struct secret *keys_passphrase(const char *id, GError **error);
 
+/* The throttle group with that id, or NULL. */
+const struct throttle_group *keys_find_throttle(const char *id);
+
 #endif

@@ -77,11 +77,12 @@ gboolean same_state(const struct file_state *a, const struct file_state *b);
 uint64_t leaf_size(struct endpoint *endpoint);
 
 /*
- * Opens what the user named: the file, and the raw windows over it.
+ * Opens what the user named: the file or the disk, and the nodes over it.
  *
  * out:     *files, if not NULL: each node on the way, outermost first
  */
-struct endpoint *leaf_open(const struct name *name, unsigned flags, GPtrArray *files,
+struct endpoint *leaf_open(const struct name *name, unsigned flags,
+                           const struct image_open_options *options, GPtrArray *files,
                            GError **error);
 
 /*

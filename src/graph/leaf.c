@@ -5,10 +5,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "compat/driver.h"
 #include "compat/wording.h"
+#include "src/copy/image_endpoint.h"
+#include "src/graph/keys.h"
 #include "src/graph/layer.h"
+#include "src/io/blkdebug.h"
 
 #define SECTOR 512u
 
@@ -100,10 +105,24 @@ static struct endpoint *apply_slice(struct endpoint *endpoint, const struct slic
 static struct endpoint *open_protocol(const struct name *name, unsigned flags, GError **error)
 {
     if (name->leaf == LEAF_NULL) {
-        return endpoint_new_null(name->null_bytes);
+        return endpoint_new_null(name->null_bytes, name->null_latency_nsecs);
     }
     return endpoint_open(AT_FDCWD, name->path, FALSE, flags | name->endpoint_flags, &name->cache,
                          error);
+}
+
+/* The disk of an image that lies below another. */
+static struct endpoint *open_disk(struct name *name, unsigned flags,
+                                  const struct image_open_options *options, GError **error)
+{
+    struct image_open_options inner = *options;
+    struct image *image;
+
+    inner.read_write = (flags & ENDPOINT_WRITE) != 0;
+    inner.for_check = inner.native_aio = FALSE;
+    inner.format = inner.key_secret = inner.encrypt_secret = NULL;
+    image = image_open_tree(name, &inner, error);
+    return image != NULL ? endpoint_new_image(image, inner.read_write, error) : NULL;
 }
 
 static gboolean has_slice(const struct slice *slice)
@@ -111,21 +130,105 @@ static gboolean has_slice(const struct slice *slice)
     return slice->have_offset || slice->have_size;
 }
 
-struct endpoint *leaf_open(const struct name *name, unsigned flags, GPtrArray *files,
-                           GError **error)
+/* Puts a node over what is below it. Takes over a reference and gives back another. */
+static struct endpoint *put_node(const struct name_node *node, struct endpoint *below,
+                                 struct endpoint *raw, GError **error)
 {
-    struct endpoint *endpoint = open_protocol(name, flags, error);
+    const struct throttle_group *group =
+        node->throttle_group != NULL ? keys_find_throttle(node->throttle_group) : NULL;
+    struct endpoint *over;
 
-    for (guint i = name->nodes->len; i-- > 0 && endpoint != NULL;) {
-        const struct name_node *node = g_ptr_array_index(name->nodes, i);
+    if (node->kind == NODE_RAW && has_slice(&node->slice)) {
+        return apply_slice(below, &node->slice, error);
+    }
+    if (node->kind == NODE_BLKDEBUG) {
+        over = endpoint_new_blkdebug(below, node->rules, (uint32_t)node->alignment);
+    } else if (node->kind == NODE_BLKVERIFY) {
+        over = endpoint_new_blkverify(below, raw);
+    } else if (group != NULL && throttle_group_limits(group)) {
+        over = endpoint_new_throttle(below, group);
+    } else {
+        return below;
+    }
+    endpoint_unref(below);
+    return over;
+}
 
-        if (has_slice(&node->slice)) {
-            endpoint = apply_slice(endpoint, &node->slice, error);
-        }
-        if (files != NULL && endpoint != NULL) {
-            g_ptr_array_insert(files, 0, image_file_new(node->driver, node->display, endpoint));
+/* What a filter asks of the node below it; a filter is never the last. */
+static gboolean check_filter(const struct name *name, guint level, GError **error)
+{
+    const struct name_node *node = g_ptr_array_index(name->nodes, level);
+    const struct name_node *below;
+    const char *driver;
+
+    if (node->kind != NODE_FILTER || strcmp(node->driver, "compress") != 0) {
+        return TRUE;
+    }
+    below = g_ptr_array_index(name->nodes, level + 1);
+    driver = below->driver != NULL ? below->driver : "file";
+    return driver_find(driver)->can_compress ||
+           wording_fail(error, "Compression is not supported for underlying format: %s", driver);
+}
+
+static void describe(const struct name_node *node, struct endpoint *endpoint, GPtrArray *files,
+                     GPtrArray *raw_files)
+{
+    struct image_file *file = image_file_new(node->driver, node->display, endpoint);
+
+    file->key = node->key;
+    file->disk = node->kind == NODE_DISK ? endpoint_image(endpoint) : NULL;
+    file->over = node->kind != NODE_RAW && node->kind != NODE_PROTOCOL && node->kind != NODE_DISK;
+    file->watched = node->kind == NODE_BLKDEBUG || node->kind == NODE_BLKVERIFY;
+    file->raw = raw_files != NULL ? g_ptr_array_ref(raw_files) : NULL;
+    g_ptr_array_insert(files, 0, file);
+}
+
+/* One node and all below it; the endpoint and, if wanted, its description. */
+static struct endpoint *open_node(const struct name *name, guint level, unsigned flags,
+                                  const struct image_open_options *options, GPtrArray *files,
+                                  GError **error)
+{
+    const struct name_node *node = g_ptr_array_index(name->nodes, level);
+    g_autoptr(GPtrArray) raw_files = NULL;
+    g_autoptr(Endpoint) raw = NULL;
+    struct endpoint *endpoint;
+
+    if (node->kind == NODE_BLKVERIFY) {
+        raw_files = g_ptr_array_new_with_free_func(image_file_free);
+        raw = open_node(node->other, 0, flags, options, raw_files, error);
+        if (raw == NULL) {
+            return NULL;
         }
     }
+    if (node->kind == NODE_PROTOCOL) {
+        endpoint = open_protocol(name, flags, error);
+    } else if (node->kind == NODE_DISK) {
+        endpoint = open_disk(node->other, flags, options, error);
+    } else {
+        endpoint = open_node(name, level + 1, flags, options, files, error);
+        if (endpoint != NULL && !check_filter(name, level, error)) {
+            endpoint_unref(endpoint);
+            return NULL;
+        }
+        endpoint = endpoint != NULL ? put_node(node, endpoint, raw, error) : NULL;
+    }
+    if (endpoint != NULL && files != NULL) {
+        describe(node, endpoint, files, raw_files);
+    }
+    return endpoint;
+}
+
+struct endpoint *leaf_open(const struct name *name, unsigned flags,
+                           const struct image_open_options *options, GPtrArray *files,
+                           GError **error)
+{
+    struct endpoint *endpoint;
+
+    if (name->writes_back && (flags & ENDPOINT_WRITE) == 0) {
+        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Block node is read-only");
+        return NULL;
+    }
+    endpoint = open_node(name, 0, flags, options, files, error);
     if (endpoint != NULL && has_slice(&name->slice)) {
         endpoint = apply_slice(endpoint, &name->slice, error);
     }

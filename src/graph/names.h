@@ -18,6 +18,7 @@ enum leaf_kind {
     LEAF_NONE, /* no file was named (the options of a backing file whose name the image has) */
     LEAF_FILE, /* a path: file or host_device */
     LEAF_NULL, /* null-co, null-aio */
+    LEAF_DISK, /* what an image of some format holds: the last node says which */
 };
 
 /* A window that a raw node opens onto what is below it. */
@@ -26,29 +27,47 @@ struct slice {
     uint64_t offset_bytes, size_bytes;
 };
 
-/* A node below the one that the name is about. */
+enum node_kind {
+    NODE_PROTOCOL,  /* a file, or nothing */
+    NODE_RAW,       /* a window */
+    NODE_FILTER,    /* hands everything through: throttle, copy-on-read, compress, preallocate */
+    NODE_BLKDEBUG,  /* hands everything through, but for what it makes fail */
+    NODE_BLKVERIFY, /* what is below it must hold the same as `other` */
+    NODE_DISK,      /* the disk in the image `other` */
+};
+
+/* A node below the one that the name is about, or with is_protocol that one itself. */
 struct name_node {
-    char *driver;  /* "raw" or a protocol; NULL: a path, whatever it turns out to be */
-    char *display; /* how it is reported */
-    struct slice slice;
+    enum node_kind kind;
+    char *driver;            /* NULL: a path, whatever it turns out to be; or a probed image */
+    char *display;           /* how it is reported */
+    const char *key;         /* what the node above calls it: "file", "image" ... */
+    struct slice slice;      /* NODE_RAW */
+    GArray *rules;           /* NODE_BLKDEBUG: of struct blkdebug_rule */
+    uint64_t alignment;      /* NODE_BLKDEBUG; 0: not said */
+    char *throttle_group;    /* NODE_FILTER; NULL: does not throttle */
+    struct name *other;      /* NODE_DISK, NODE_BLKVERIFY */
+    struct blockopts *shown; /* options that belong in the name it is reported by */
 };
 
 #define VHD_SIZE_KEY "force_size_calc"
 
 struct name {
-    char *display; /* the name as it is reported */
-    char *driver;  /* the format, or with is_protocol the protocol; NULL: probe */
-    gboolean is_protocol;
+    char *display;        /* the name as it is reported */
+    char *driver;         /* the format, or with is_protocol the protocol; NULL: probe */
+    gboolean is_protocol; /* bytes that nobody interprets: a protocol or a filter */
 
     enum leaf_kind leaf;
-    char *path;              /* LEAF_FILE */
-    unsigned endpoint_flags; /* LEAF_FILE: ENDPOINT_ONLY_* */
-    gboolean no_lock;        /* file.locking=off */
-    uint64_t null_bytes;     /* LEAF_NULL */
-    gboolean null_zeroes;    /* LEAF_NULL: read-zeroes=on */
+    char *path;                  /* LEAF_FILE */
+    unsigned endpoint_flags;     /* LEAF_FILE: ENDPOINT_ONLY_* */
+    gboolean no_lock;            /* file.locking=off */
+    uint64_t null_bytes;         /* LEAF_NULL */
+    gboolean null_zeroes;        /* LEAF_NULL: read-zeroes=on */
+    uint64_t null_latency_nsecs; /* LEAF_NULL: latency-ns */
 
-    struct slice slice; /* of a format that is raw */
-    GPtrArray *nodes;   /* of struct name_node *, outermost first; the last is the protocol */
+    struct slice slice;      /* of a format that is raw */
+    struct blockopts *shown; /* options of the format that belong in the name */
+    GPtrArray *nodes;        /* of struct name_node *, outermost first */
 
     /* How encrypted images are unlocked; NULL: not said. */
     char *key_secret;     /* "key-secret", of luks */
@@ -58,10 +77,12 @@ struct name {
 
     char *vhd_size; /* VHD_SIZE_KEY of a VHD; NULL: as its creator says */
 
+    gboolean writes_back; /* copy-on-read: a node writes although everybody only reads */
     gboolean read_only;
     gboolean force_share;
     struct cache_mode cache;
 
+    gboolean plain_below;   /* "file.filename" was given */
     gboolean no_backing;    /* "backing": null */
     char *backing_key;      /* the first option about the backing file, NULL: none */
     char *backing_node;     /* a node reference, which can only be refused */
@@ -88,6 +109,9 @@ struct name_request {
  */
 struct name *name_parse(const struct name_request *request, GError **error);
 void name_free(struct name *name);
+
+/* Fills the display names of a parsed name and of each node below it. */
+void name_display_nodes(struct name *name);
 typedef struct name Name; /* for g_autoptr, which wants one word */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Name, name_free)
 

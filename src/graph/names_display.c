@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A path where the path says it all, otherwise the options as JSON, less those that do not change
- * what is read.
+ * How nodes are reported: by a plain name where a plain name leads to the same node, otherwise by
+ * their options as JSON, less those that do not change what is read.
  */
-#include "src/graph/names_display.h"
-
 #include <string.h>
+
+#include "src/graph/names_private.h"
+#include "src/graph/paths.h"
 
 void name_drop_tuning(struct blockopts *opts)
 {
@@ -38,114 +39,210 @@ void name_drop_tuning(struct blockopts *opts)
     }
 }
 
-/* Options that do not change what is read are not shown, at whatever level they stand. */
-static gboolean is_hidden(const char *key)
-{
-    static const char *const runtime[] = {
-        "node-name",      "discard",     "detect-zeroes", "read-only",
-        "auto-read-only", "force-share", "cache.direct",  "cache.no-flush",
-        "locking",        "aio",         "backing",
-    };
+/* Options that change what is read; one that ends in a dot stands for all that begin with it. */
+static const struct {
+    const char *driver, *key;
+} shown_options[] = {
+    {"raw", "offset"},
+    {"raw", "size"},
+    {"luks", "key-secret"},
+    {"qcow", "encrypt."},
+    {"qcow2", "encrypt."},
+    {"vpc", VHD_SIZE_KEY},
+    {"null-co", "size"},
+    {"null-co", "read-zeroes"},
+    {"null-aio", "size"},
+    {"null-aio", "read-zeroes"},
+    {"throttle", "throttle-group"},
+    {"copy-on-read", "bottom"},
+    {"blkdebug", "config"},
+    {"blkdebug", "inject-error."},
+    {"blkdebug", "set-state."},
+    {"blkdebug", "align"},
+    {"blkdebug", "max-transfer"},
+    {"blkdebug", "opt-write-zero"},
+    {"blkdebug", "max-write-zero"},
+    {"blkdebug", "opt-discard"},
+    {"blkdebug", "max-discard"},
+};
 
-    while (g_str_has_prefix(key, "file.")) {
-        key += strlen("file.");
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(runtime); i++) {
-        if (strcmp(key, runtime[i]) == 0) {
+static gboolean is_shown(const char *key, const char *driver)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(shown_options); i++) {
+        const char *want = shown_options[i].key;
+        gboolean all = g_str_has_suffix(want, ".");
+
+        if ((driver == NULL || strcmp(shown_options[i].driver, driver) == 0) &&
+            (all ? g_str_has_prefix(key, want) : strcmp(key, want) == 0)) {
             return TRUE;
         }
     }
-    return g_str_has_prefix(key, "backing.");
+    return FALSE;
 }
 
-static void drop_hidden(struct blockopts *opts)
+struct blockopts *name_pick_shown(const struct blockopts *opts, const char *driver)
 {
-    for (size_t i = 0; i < blockopts_count(opts);) {
-        if (is_hidden(blockopts_key(opts, i))) {
-            g_free(blockopts_take(opts, blockopts_key(opts, i)));
-        } else {
+    struct blockopts *shown = blockopts_copy(opts);
+
+    for (size_t i = 0; i < blockopts_count(shown);) {
+        if (is_shown(blockopts_key(shown, i), driver)) {
             i++;
-        }
-    }
-    name_drop_tuning(opts);
-}
-
-/* The driver of the file at the bottom is shown even where it was left out. */
-static void name_leaf_driver(const struct name *name, struct blockopts *opts)
-{
-    g_autofree char *driver = NULL;
-    const char *filename = NULL;
-
-    for (size_t i = 0; i < blockopts_count(opts); i++) {
-        if (g_str_has_suffix(blockopts_key(opts, i), "filename")) {
-            filename = blockopts_key(opts, i);
-        }
-    }
-    if (filename == NULL || name->leaf != LEAF_FILE) {
-        return;
-    }
-    driver = g_strdup_printf("%.*sdriver", (int)(strlen(filename) - strlen("filename")), filename);
-    if (blockopts_get(opts, driver) == NULL) {
-        blockopts_set(opts, driver, "file");
-    }
-}
-
-static gboolean has_slice(const struct slice *slice)
-{
-    return slice->have_offset || slice->have_size;
-}
-
-static gboolean is_plain_null(const struct blockopts *opts)
-{
-    return blockopts_get(opts, "size") == NULL && blockopts_get(opts, "file.size") == NULL &&
-           blockopts_get(opts, "read-zeroes") == NULL &&
-           blockopts_get(opts, "file.read-zeroes") == NULL;
-}
-
-/*
- * The name of the node at `level` (0 is the whole): a plain path when the path says it all,
- * otherwise the options as JSON.
- *
- * in:      opts: of that node and those below it; they are changed
- */
-static char *display_node(const struct name *name, guint level, struct blockopts *opts)
-{
-    guint nr = name->nodes->len;
-    const struct name_node *leaf = g_ptr_array_index(name->nodes, nr - 1);
-    gboolean plain = level > 0 || (!has_slice(&name->slice) && (nr == 1 || name->is_protocol));
-
-    plain = plain && (level > 0 || (name->vhd_size == NULL && name->key_secret == NULL &&
-                                    name->encrypt_secret == NULL && name->encrypt_format == NULL));
-    for (guint i = level > 0 ? level - 1 : 0; i + 1 < nr; i++) {
-        plain = plain && !has_slice(&((struct name_node *)name->nodes->pdata[i])->slice);
-    }
-    /* A format (level 0) right above the protocol, a raw node above it, or the protocol itself. */
-    if (plain && level + 1 >= nr && name->leaf == LEAF_FILE) {
-        return g_strdup(name->path);
-    }
-    if (plain && level + 1 >= nr && is_plain_null(opts)) {
-        return g_strconcat(leaf->driver, "://", NULL);
-    }
-    drop_hidden(opts);
-    name_leaf_driver(name, opts);
-    return blockopts_to_json(opts);
-}
-
-void name_display_nodes(struct name *name, struct blockopts *opts)
-{
-    for (guint level = 0; level <= name->nodes->len; level++) {
-        struct blockopts *copy = blockopts_copy(opts);
-        char *display = display_node(name, level, copy);
-        struct blockopts *child = blockopts_take_prefix(opts, "file");
-
-        blockopts_free(copy);
-        if (level == 0) {
-            name->display = display;
         } else {
-            ((struct name_node *)name->nodes->pdata[level - 1])->display = display;
+            g_free(blockopts_take(shown, blockopts_key(shown, i)));
         }
-        blockopts_free(opts);
-        opts = child;
     }
-    blockopts_free(opts);
+    return shown;
+}
+
+/* ---- from the bottom to the top ---- */
+
+/* How a node is reported, and what the node above makes of it. */
+struct shown {
+    char *plain;            /* NULL: no plain name leads here */
+    gboolean is_protocol;   /* one that a plain name opens by itself */
+    struct blockopts *full; /* the node and all below it */
+};
+
+static void shown_clear(struct shown *shown)
+{
+    g_free(shown->plain);
+    g_clear_pointer(&shown->full, blockopts_free);
+}
+
+static char *shown_text(const struct shown *shown)
+{
+    return shown->plain != NULL ? g_strdup(shown->plain) : blockopts_to_json(shown->full);
+}
+
+/* The options of a node itself. */
+static struct blockopts *own_options(const struct blockopts *shown, const char *driver)
+{
+    struct blockopts *full = shown != NULL ? blockopts_copy(shown) : blockopts_new();
+
+    if (driver != NULL) {
+        blockopts_set(full, "driver", driver);
+    }
+    return full;
+}
+
+static struct shown show_node(struct name *name, guint level);
+
+static struct shown show_protocol(const struct name *name, const struct name_node *node)
+{
+    struct shown out = {.is_protocol = TRUE};
+    const char *driver = node->driver != NULL ? node->driver : "file";
+
+    out.full = own_options(node->shown, driver);
+    if (name->leaf == LEAF_NULL) {
+        out.plain = blockopts_count(node->shown) == 0 ? g_strconcat(driver, "://", NULL) : NULL;
+    } else {
+        out.plain = path_as_name(name->path);
+        blockopts_set(out.full, "filename", name->path);
+    }
+    return out;
+}
+
+static char *pair_name(const char *driver, const char *first, const char *second)
+{
+    return first != NULL && second != NULL ? g_strconcat(driver, ":", first, ":", second, NULL)
+                                           : NULL;
+}
+
+static struct shown show_blkdebug(struct name *name, guint level, const struct name_node *node)
+{
+    struct shown below = show_node(name, level + 1);
+    struct shown out = {.is_protocol = TRUE, .full = own_options(node->shown, node->driver)};
+    const char *config = blockopts_get(node->shown, "config");
+    size_t nr_plain = config != NULL ? 1 : 0;
+
+    if (blockopts_count(node->shown) == nr_plain) {
+        out.plain = pair_name(node->driver, config != NULL ? config : "", below.plain);
+    }
+    blockopts_put(out.full, "image", below.full);
+    shown_clear(&below);
+    return out;
+}
+
+static struct shown show_blkverify(struct name *name, guint level, const struct name_node *node)
+{
+    struct shown test = show_node(name, level + 1), raw = show_node(node->other, 0);
+    struct shown out = {.is_protocol = TRUE, .full = own_options(node->shown, node->driver)};
+
+    out.plain = pair_name(node->driver, raw.plain, test.plain);
+    blockopts_put(out.full, "test", test.full);
+    blockopts_put(out.full, "raw", raw.full);
+    shown_clear(&test);
+    shown_clear(&raw);
+    return out;
+}
+
+/* A format or a filter over the node at `level`. */
+static struct shown show_over(struct name *name, guint level, const struct blockopts *options,
+                              const char *driver, gboolean filter)
+{
+    struct shown below = show_node(name, level);
+    struct shown out = {.full = own_options(options, driver)};
+
+    if (!filter && below.is_protocol && (options == NULL || blockopts_count(options) == 0)) {
+        out.plain = g_strdup(below.plain);
+    }
+    blockopts_put(out.full, "file", below.full);
+    shown_clear(&below);
+    return out;
+}
+
+/* The image that a name is about. */
+static struct shown show_name(struct name *name)
+{
+    struct shown out = {.full = NULL};
+
+    if (name->nodes->len == 0) {
+        out.full = own_options(name->shown, name->driver); /* the image says what is below */
+    } else if (name->is_protocol) {
+        return show_node(name, 0);
+    } else {
+        out = show_over(name, 0, name->shown, name->driver, FALSE);
+    }
+    g_free(name->display);
+    name->display = shown_text(&out);
+    return out;
+}
+
+static struct shown show_node(struct name *name, guint level)
+{
+    struct name_node *node = g_ptr_array_index(name->nodes, level);
+    struct shown out;
+
+    switch (node->kind) {
+    case NODE_RAW:
+    case NODE_FILTER:
+        out = show_over(name, level + 1, node->shown, node->driver, node->kind == NODE_FILTER);
+        break;
+    case NODE_BLKDEBUG:
+        out = show_blkdebug(name, level, node);
+        break;
+    case NODE_BLKVERIFY:
+        out = show_blkverify(name, level, node);
+        break;
+    case NODE_DISK:
+        out = show_name(node->other);
+        break;
+    default:
+        out = show_protocol(name, node);
+        break;
+    }
+    g_free(node->display);
+    node->display = shown_text(&out);
+    if (name->is_protocol && level == 0) {
+        g_free(name->display);
+        name->display = g_strdup(node->display);
+    }
+    return out;
+}
+
+void name_display_nodes(struct name *name)
+{
+    struct shown out = show_name(name);
+
+    shown_clear(&out);
 }

@@ -157,6 +157,19 @@ static gboolean refuse_loop(const struct image *parent, const struct endpoint *e
     return TRUE;
 }
 
+/* The name in the image stands unless the options name a plain file. */
+static gboolean check_named_twice(const struct name *user, GError **error)
+{
+    if (user->plain_below) {
+        return TRUE;
+    }
+    if (user->leaf == LEAF_NULL && user->is_protocol) {
+        return wording_fail(error, "The only allowed filename for this driver is '%s://'",
+                            user->driver);
+    }
+    return wording_fail(error, "Can't specify 'file' and 'filename' options at the same time");
+}
+
 static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
                              const struct name *name, const struct image_open_options *options,
                              GError **error)
@@ -176,9 +189,12 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
                     "The backing chain is longer than %u images", GRAPH_DEPTH_MAX);
         return FALSE;
     }
+    if (user_file && ref != NULL && !check_named_twice(user, error)) {
+        return FALSE;
+    }
     if (user_file) {
-        endpoint = leaf_open(user, 0, NULL, error);
-        display = g_strdup(user->path);
+        endpoint = leaf_open(user, 0, &below, NULL, error);
+        display = g_strdup(user->display);
     } else {
         endpoint = leaf_open_reference(parent, ref, 0, options, &display, error);
     }
@@ -187,9 +203,10 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
     }
     layer.display = display;
     layer.endpoint = endpoint;
-    layer.format = user != NULL && user->driver != NULL ? user->driver
-                   : user_file                          ? NULL
-                                                        : ref->format;
+    layer.format = user != NULL && user->is_protocol      ? "raw"
+                   : user != NULL && user->driver != NULL ? user->driver
+                   : user_file                            ? NULL
+                                                          : ref->format;
     layer.no_lock = user != NULL && user->no_lock;
     layer.vhd_size = user != NULL ? user->vhd_size : NULL;
     layer.keys = user;
@@ -216,8 +233,8 @@ static gboolean open_plain_child(struct image *parent, const struct wire_ref *re
     gboolean ok;
 
     if (user != NULL && ref->role == ABI__ROLE__ROLE_DATA_FILE) {
-        endpoint = leaf_open(user, flags, NULL, error);
-        display = g_strdup(user->path);
+        endpoint = leaf_open(user, flags, options, NULL, error);
+        display = g_strdup(user->display);
         layer.no_lock = user->no_lock;
     } else {
         endpoint = leaf_open_reference(parent, ref, flags, options, &display, error);
@@ -376,7 +393,32 @@ static struct image *open_layer(const struct layer *layer, const struct name *na
     return image;
 }
 
-struct image *image_open_name(struct graph *graph, const struct name *name,
+/* A name in JSON says which format was found. */
+static void show_probed(struct image *image, struct name *name)
+{
+    name->driver = g_strdup(image->format);
+    name_display_nodes(name);
+    g_free(image->filename);
+    image->filename = g_strdup(name->display);
+}
+
+/* Nodes over another image's disk that change nothing let the disk be used as that image has it. */
+static void find_view(struct image *image, const struct name *name, GPtrArray *files)
+{
+    const struct image_file *below = g_ptr_array_index(files, files->len - 1);
+
+    if (image->blob != CELL_NO_BLOB || below->disk == NULL || image->endpoint != below->endpoint) {
+        return;
+    }
+    image->view = below->disk;
+    for (guint i = 0; i < name->nodes->len; i++) {
+        const struct name_node *node = g_ptr_array_index(name->nodes, i);
+
+        image->compresses |= node->kind == NODE_FILTER && strcmp(node->driver, "compress") == 0;
+    }
+}
+
+struct image *image_open_name(struct graph *graph, struct name *name,
                               const struct image_open_options *options, GError **error)
 {
     struct image_open_options own = *options;
@@ -396,7 +438,7 @@ struct image *image_open_name(struct graph *graph, const struct name *name,
         g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Block node is read-only");
         return NULL;
     }
-    endpoint = leaf_open(name, own.read_write ? ENDPOINT_WRITE : 0, files, error);
+    endpoint = leaf_open(name, own.read_write ? ENDPOINT_WRITE : 0, &own, files, error);
     if (endpoint == NULL) {
         return NULL;
     }
@@ -419,7 +461,17 @@ struct image *image_open_name(struct graph *graph, const struct name *name,
     if (name->is_protocol) {
         g_free(image->format);
         image->format = g_strdup(name->driver);
-        g_ptr_array_set_size(files, 0);
+    }
+    find_view(image, name, files);
+    if (image->probed) {
+        show_probed(image, name);
+    }
+    if (name->is_protocol) {
+        struct image_file *top = g_ptr_array_index(files, 0);
+
+        image->is_bytes = TRUE;
+        image->raw_copy = g_steal_pointer(&top->raw);
+        g_ptr_array_remove_index(files, 0);
     }
     g_ptr_array_unref(image->files);
     image->files = g_steal_pointer(&files);

@@ -36,6 +36,25 @@ struct endpoint *endpoint_alloc(const struct endpoint_ops *ops, const char *path
     return endpoint;
 }
 
+struct endpoint *endpoint_alloc_over(const struct endpoint_ops *ops, struct endpoint *base)
+{
+    struct endpoint *endpoint = endpoint_alloc(ops, endpoint_path(base));
+
+    endpoint->size_bytes = endpoint_size(base);
+    endpoint->from_image = base->from_image;
+    endpoint->writable = base->writable;
+    endpoint->alignment = base->alignment;
+    return endpoint;
+}
+
+struct endpoint *endpoint_below(struct endpoint *endpoint)
+{
+    while (endpoint->ops->below != NULL) {
+        endpoint = endpoint->ops->below(endpoint);
+    }
+    return endpoint;
+}
+
 struct endpoint *endpoint_ref(struct endpoint *endpoint)
 {
     g_atomic_int_inc(&endpoint->refs);

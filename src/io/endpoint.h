@@ -16,6 +16,7 @@
 #include "compat/cache.h"
 
 struct endpoint;
+struct throttle_group; /* compat/throttle.h */
 
 enum endpoint_flags {
     ENDPOINT_WRITE = 1,        /* open read-write */
@@ -60,7 +61,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Endpoint, endpoint_unref)
 
 /* In memory, for tests; and the endpoint that reads as zeros and forgets what is written. */
 struct endpoint *endpoint_new_buffer(const void *data, uint64_t size_bytes);
-struct endpoint *endpoint_new_null(uint64_t size_bytes);
+struct endpoint *endpoint_new_null(uint64_t size_bytes, uint64_t latency_nsecs);
+
+/*
+ * Two endpoints that must hold the same ("blkverify"): reads are compared, writes go to both. A
+ * difference is told on stderr and ends the program. Sizes are those of `test`, places of `raw`.
+ */
+struct endpoint *endpoint_new_blkverify(struct endpoint *test, struct endpoint *raw);
+
+/* One whose requests wait until the group may carry them out, which is copied. */
+struct endpoint *endpoint_new_throttle(struct endpoint *base, const struct throttle_group *group);
+
+/* What holds the bytes at last, borrowed: sees through kinds that only watch (blkdebug ...). */
+struct endpoint *endpoint_below(struct endpoint *endpoint);
 
 /*
  * A window of size_bytes onto another endpoint, from offset on. It does not grow.

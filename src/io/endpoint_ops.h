@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a kind of endpoint provides, and the state that all kinds share. Only files of src/io
- * include this.
+ * What a kind of endpoint provides, and the state that all kinds share. Only files of src/io, and
+ * the kind that src/copy adds, include this.
  */
 #ifndef INSTAR_SRC_IO_ENDPOINT_OPS_H
 #define INSTAR_SRC_IO_ENDPOINT_OPS_H
@@ -36,7 +36,8 @@ struct endpoint_ops {
                   gboolean *out_hole);
 
     gboolean (*allocated)(struct endpoint *endpoint, uint64_t *out_bytes);
-    void (*free)(struct endpoint *endpoint); /* what the kind added; may be NULL */
+    struct endpoint *(*below)(struct endpoint *endpoint); /* what holds the bytes at last */
+    void (*free)(struct endpoint *endpoint);              /* what the kind added; may be NULL */
 };
 
 struct endpoint {
@@ -67,6 +68,9 @@ struct endpoint {
 };
 
 struct endpoint *endpoint_alloc(const struct endpoint_ops *ops, const char *path);
+
+/* One over another, with its path, size and abilities; it is not referenced. */
+struct endpoint *endpoint_alloc_over(const struct endpoint_ops *ops, struct endpoint *base);
 
 /* The size, as other threads may have changed it. */
 uint64_t endpoint_load_size(const struct endpoint *endpoint);

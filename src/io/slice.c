@@ -110,16 +110,13 @@ static const struct endpoint_ops slice_ops = {
 
 struct endpoint *endpoint_new_slice(struct endpoint *base, uint64_t offset, uint64_t size_bytes)
 {
-    struct endpoint *endpoint = endpoint_alloc(&slice_ops, endpoint_path(base));
+    struct endpoint *endpoint = endpoint_alloc_over(&slice_ops, base);
     struct slice_state *state = g_new0(struct slice_state, 1);
 
     state->base = endpoint_ref(base);
     state->offset = offset;
     endpoint->private_data = state;
     endpoint->size_bytes = size_bytes;
-    endpoint->from_image = base->from_image;
-    endpoint->writable = endpoint_writable(base);
-    endpoint->alignment = endpoint_alignment(base);
     return endpoint;
 }
 

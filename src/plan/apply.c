@@ -7,6 +7,7 @@
 
 #include "compat/wording.h"
 #include "guest/abi/plan.pb-c.h"
+#include "src/io/blkdebug.h"
 #include "src/wire/decode.h"
 
 gboolean apply_explains(void)
@@ -135,9 +136,13 @@ gboolean apply_plan(struct cell *cell, const struct apply_target *targets, unsig
             return FALSE;
         if (apply_explains())
             apply_explain_ops(stderr, ops, nr_ops, &stage);
-        else
+        else {
+            gboolean before = blkdebug_say_tables(TRUE);
+
             failed = apply_ops(ops, nr_ops, cell_window(cell, 0, cell_window_size(cell)), targets,
                                nr_targets, &note);
+            blkdebug_say_tables(before);
+        }
         if (failed == 0)
             tell_sizes(cell, targets, nr_targets);
     }

@@ -82,9 +82,9 @@ struct endpoint *create_file_open(const char *name, gboolean device,
     return endpoint;
 }
 
-static gboolean is_device(const struct endpoint *endpoint)
+static gboolean is_device(struct endpoint *endpoint)
 {
-    return strcmp(endpoint_protocol(endpoint), "file") != 0;
+    return strcmp(endpoint_protocol(endpoint_below(endpoint)), "file") != 0;
 }
 
 static gboolean fail(GError **error, const char *sentence, int number)

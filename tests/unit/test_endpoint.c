@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "src/io/beneath.h"
+#include "compat/throttle.h"
+#include "src/io/blkdebug.h"
 #include "src/io/endpoint.h"
 
 #define KIB 1024u
@@ -159,7 +161,7 @@ static void test_slice(void)
 
 static void test_null(void)
 {
-    g_autoptr(Endpoint) endpoint = endpoint_new_null(1 << 20);
+    g_autoptr(Endpoint) endpoint = endpoint_new_null(1 << 20, 0);
     uint8_t buf[16] = {1};
 
     g_assert_cmpint(endpoint_pwrite(endpoint, 0, buf, sizeof(buf)), ==, 0);
@@ -400,6 +402,81 @@ static void test_same_file(void)
     g_assert_false(endpoint_same_file(a, c));
 }
 
+/* ---- kinds that stand over others ---- */
+
+static void add_rule(GArray *rules, struct blkdebug_rule rule)
+{
+    g_array_append_val(rules, rule);
+}
+
+static void test_blkdebug(void)
+{
+    g_autoptr(GArray) rules = g_array_new(FALSE, FALSE, sizeof(struct blkdebug_rule));
+    g_autoptr(Endpoint) base = endpoint_new_buffer(NULL, 8192);
+    g_autoptr(Endpoint) endpoint = NULL;
+    uint8_t buf[512];
+
+    add_rule(rules, (struct blkdebug_rule){.event = BLKDEBUG_READ_AIO,
+                                           .error_number = ENOSPC,
+                                           .once = TRUE,
+                                           .has_offset = TRUE,
+                                           .offset = 1024,
+                                           .io = BLKDEBUG_IO_READ});
+    add_rule(rules, (struct blkdebug_rule){
+                        .event = BLKDEBUG_FLUSH_TO_OS, .set_state = TRUE, .new_state = 2});
+    add_rule(rules, (struct blkdebug_rule){.event = BLKDEBUG_WRITE_AIO,
+                                           .state = 2,
+                                           .error_number = EIO,
+                                           .io = BLKDEBUG_IO_WRITE});
+    endpoint = endpoint_new_blkdebug(base, rules, 0);
+    g_assert_cmpint(endpoint_pread(endpoint, 0, buf, sizeof(buf)), ==, 0);
+    blkdebug_say_tables(TRUE);
+    g_assert_cmpint(endpoint_pread(endpoint, 512, buf, sizeof(buf)), ==, 0);
+    blkdebug_say_tables(FALSE);
+    g_assert_cmpint(endpoint_pread(endpoint, 1024, buf, sizeof(buf)), ==, ENOSPC);
+    g_assert_cmpint(endpoint_pwrite(endpoint, 0, buf, sizeof(buf)), ==, 0);
+    g_assert_cmpint(endpoint_flush(endpoint), ==, 0);
+    g_assert_cmpint(endpoint_pwrite(endpoint, 0, buf, sizeof(buf)), ==, EIO);
+    g_assert_true(endpoint_below(endpoint) == base);
+}
+
+static void test_blkverify(void)
+{
+    g_autoptr(Endpoint) test = endpoint_new_buffer(NULL, 4096);
+    g_autoptr(Endpoint) raw = endpoint_new_buffer(NULL, 4096);
+    g_autoptr(Endpoint) endpoint = endpoint_new_blkverify(test, raw);
+    uint8_t buf[4096];
+
+    g_assert_cmpint(endpoint_pwrite(endpoint, 100, "x", 1), ==, 0);
+    g_assert_cmpint(endpoint_pread(endpoint, 0, buf, sizeof(buf)), ==, 0);
+    g_assert_cmpint(buf[100], ==, 'x');
+    if (g_test_subprocess()) {
+        g_assert_cmpint(endpoint_pwrite(raw, 2000, "y", 1), ==, 0);
+        (void)endpoint_pread(endpoint, 1024, buf, 2048);
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*blkverify: read offset=1024 bytes=2048 contents mismatch at offset "
+                              "2000*");
+}
+
+static void test_throttle(void)
+{
+    struct throttle_group group = {
+        .limits[THROTTLE_BPS_READ] = {.rate = 10000, .burst_seconds = 1}};
+    g_autoptr(Endpoint) base = endpoint_new_buffer(NULL, 8192);
+    g_autoptr(Endpoint) endpoint = endpoint_new_throttle(base, &group);
+    gint64 start = g_get_monotonic_time();
+    uint8_t buf[2000];
+
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_cmpint(endpoint_pread(endpoint, 0, buf, sizeof(buf)), ==, 0);
+    }
+    /* 4000 bytes before the last one, of which 1000 are a burst. */
+    g_assert_cmpint(g_get_monotonic_time() - start, >=, 290000);
+}
+
 int main(int argc, char **argv)
 {
     g_autofree char *tmp = g_dir_make_tmp("instar-endpoint-XXXXXX", NULL);
@@ -413,6 +490,9 @@ int main(int argc, char **argv)
     g_test_add_func("/endpoint/direct", test_direct);
     g_test_add_func("/endpoint/buffer", test_buffer);
     g_test_add_func("/endpoint/slice", test_slice);
+    g_test_add_func("/endpoint/blkdebug", test_blkdebug);
+    g_test_add_func("/endpoint/blkverify", test_blkverify);
+    g_test_add_func("/endpoint/throttle", test_throttle);
     g_test_add_func("/endpoint/null", test_null);
     g_test_add_func("/endpoint/end", test_end);
     g_test_add_func("/endpoint/read-only", test_read_only);
