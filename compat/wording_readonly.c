@@ -36,6 +36,9 @@ static const struct wording_row rows[] = {
     {DMG_ERR_SECTOR_COUNT, "Could not refresh total sector count: File too large"},
     {DMG_ERR_SECTORS, "sector count {0} for chunk {1} is larger than max ({2})"},
     {DMG_ERR_LENGTH, "length {0} for chunk {1} is larger than max ({2})"},
+    {DMG_ERR_RAW_LENGTH, "length {0} for chunk {1} is inconsistent with sector count {2}"},
+    {DMG_WARN_TYPE,
+     "Image contains chunks of unknown type {0x}, accessing them will result in I/O errors"},
 };
 
 void wording_register_readonly(void)

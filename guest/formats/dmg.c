@@ -94,6 +94,10 @@ static enum guest_err dmg_open(struct node *node, const Abi__OpenRequest *reques
         err = err_plain(detail, (enum guest_err)DMG_ERR_SECTOR_COUNT);
     if (!err && node->virtual_size > INT64_MAX)
         err = err_plain(detail, (enum guest_err)DMG_ERR_SECTOR_COUNT);
+    if (!err && dmg->has_unknown) {
+        node->warning_numbers[node->nr_warnings] = dmg->unknown_type;
+        node->warnings[node->nr_warnings++] = (uint32_t)DMG_WARN_TYPE;
+    }
     return err;
 }
 

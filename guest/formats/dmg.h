@@ -20,6 +20,8 @@ struct dmg {
     uint64_t data_fork_offset;
     struct dmg_chunk *chunks; /* as they come, which is the order of the disk in sound images */
     uint32_t nr_chunks, max_chunks;
+    uint32_t unknown_type; /* of the first chunk that nobody knows */
+    bool has_unknown;
 };
 
 /* Damage that stock has no words for. */

@@ -52,13 +52,15 @@
 #define DMG_TABLE_BYTES     204u /* before the chunks */
 #define DMG_CHUNK_BYTES     40u
 
-#define DMG_CHUNK_ZERO   0x00000000u
-#define DMG_CHUNK_RAW    0x00000001u
-#define DMG_CHUNK_IGNORE 0x00000002u
-#define DMG_CHUNK_ADC    0x80000004u
-#define DMG_CHUNK_ZLIB   0x80000005u
-#define DMG_CHUNK_BZ2    0x80000006u
-#define DMG_CHUNK_LZFSE  0x80000007u
+#define DMG_CHUNK_ZERO    0x00000000u
+#define DMG_CHUNK_RAW     0x00000001u
+#define DMG_CHUNK_IGNORE  0x00000002u
+#define DMG_CHUNK_ADC     0x80000004u
+#define DMG_CHUNK_ZLIB    0x80000005u
+#define DMG_CHUNK_BZ2     0x80000006u
+#define DMG_CHUNK_LZFSE   0x80000007u
+#define DMG_CHUNK_COMMENT 0x7ffffffeu
+#define DMG_CHUNK_END     0xffffffffu
 
 /* source: stock's messages about more */
 #define DMG_CHUNK_SECTORS_MAX (DMG_CHUNK_LENGTH_MAX / DMG_SECTOR_BYTES)

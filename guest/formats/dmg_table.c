@@ -54,8 +54,13 @@ static enum guest_err add_chunk(struct dmg_table *t, struct guest_err_detail *de
     struct cursor c = cur_of(span_of(t->bytes, DMG_CHUNK_BYTES));
     struct dmg_chunk chunk = {.type = cur_be32(&c)};
 
-    if (!is_known(chunk.type))
+    if (!is_known(chunk.type)) {
+        if (!dmg->has_unknown && chunk.type != DMG_CHUNK_COMMENT && chunk.type != DMG_CHUNK_END) {
+            dmg->has_unknown = true;
+            dmg->unknown_type = chunk.type;
+        }
         return GUEST_OK;
+    }
     cur_skip(&c, 4);
     chunk.sector = cur_be64(&c) + t->first_sector;
     chunk.sector_count = cur_be64(&c);
@@ -68,6 +73,10 @@ static enum guest_err add_chunk(struct dmg_table *t, struct guest_err_detail *de
     if (chunk.length > DMG_CHUNK_LENGTH_MAX)
         return err_numbers(detail, (enum guest_err)DMG_ERR_LENGTH, chunk.length, dmg->nr_chunks,
                            DMG_CHUNK_LENGTH_MAX, 0);
+    if (chunk.type == DMG_CHUNK_RAW &&
+        div_round_up_u64(chunk.length, DMG_SECTOR_BYTES) != chunk.sector_count)
+        return err_numbers(detail, (enum guest_err)DMG_ERR_RAW_LENGTH, chunk.length, dmg->nr_chunks,
+                           chunk.sector_count, 0);
     if (!grow(dmg))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     dmg->chunks[dmg->nr_chunks++] = chunk;

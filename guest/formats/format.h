@@ -167,7 +167,8 @@ struct node {
     unsigned nr_extents;
     Abi__FileRef **refs; /* what the image needs, in order; owned by the node */
     unsigned nr_refs;
-    uint32_t warnings[NODE_WARNINGS_MAX]; /* codes of what is worth a warning at open */
+    uint32_t warnings[NODE_WARNINGS_MAX];        /* codes of what is worth a warning at open */
+    uint64_t warning_numbers[NODE_WARNINGS_MAX]; /* n0 of each */
     unsigned nr_warnings;
     uint64_t inside_offset, inside_size; /* an archive: the disk in it, bytes; 0: none */
     uint32_t event_code; /* what MAP is to announce without failing; GUEST_OK: nothing */

@@ -39,8 +39,13 @@ static enum guest_err fill_warnings(const struct node *node, Abi__OpenReply *rep
         if (!warning)
             return err_plain(detail, GUEST_ERR_NO_MEMORY);
         abi__error__init(warning);
-        warning->code = node->warnings[i];
         reply->warning[reply->n_warning++] = warning;
+        warning->code = node->warnings[i];
+        warning->number = arena_array(1, sizeof(*warning->number));
+        if (!warning->number)
+            return err_plain(detail, GUEST_ERR_NO_MEMORY);
+        warning->number[0] = node->warning_numbers[i];
+        warning->n_number = 1;
     }
     return GUEST_OK;
 }

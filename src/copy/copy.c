@@ -212,7 +212,7 @@ gboolean copy_survey(const struct copy_feed *feed, const struct target *target,
         for (guint i = 0; !job->zero && i < job->pieces->len; i++) {
             const struct piece *piece = &g_array_index(job->pieces, struct piece, i);
 
-            if (piece->kind == PIECE_BAD && !options->quiet) {
+            if (piece->kind == PIECE_BAD && !piece->located && !options->quiet) {
                 wording_report_status_error(TRUE, piece->start, piece->error_number);
             }
             if (!target_shape(target)->compresses && copy_counts(options, piece)) {

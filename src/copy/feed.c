@@ -81,6 +81,7 @@ void piece_from_extent(const struct extent *extent, guint64 start, struct piece 
     if (extent->rejected && !extent->zero) {
         out->kind = PIECE_BAD;
         out->error_number = extent->opaque ? EIO : EINVAL;
+        out->located = extent->opaque;
         return;
     }
     if (extent->broken) {

@@ -34,6 +34,7 @@ struct piece {
     const struct crypto_spec *cipher; /* ENCRYPTED */
     uint64_t iv_offset;               /* ENCRYPTED: what the first byte's IV counts from */
     int error_number;                 /* BAD */
+    gboolean located;                 /* BAD: only reading fails, asking where it is does not */
     enum piece_kind kind;
     enum cell_codec codec;
 };

@@ -40,7 +40,7 @@ static void salvage_sectors(struct reader *reader, struct piece rest, gboolean q
         } else {
             rest.length = 0;
         }
-        if (sector.kind == PIECE_BAD && !quiet) {
+        if (sector.kind == PIECE_BAD && !sector.located && !quiet) {
             wording_report_status_error(TRUE, sector.start, err);
         }
         if (!fill_one(reader, &sector, buf + (sector.start - first), &err)) {

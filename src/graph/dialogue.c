@@ -79,9 +79,19 @@ void dialogue_end(struct graph *graph)
 /* What the cell thinks worth a warning although the image opens. */
 static void warn_about(const Abi__OpenReply *reply)
 {
-    for (size_t i = 0; i < MIN(reply->n_warning, WIRE_WARNINGS_MAX); i++) {
-        g_autofree char *sentence = wording_cell_sentence(reply->warning[i]->code, NULL, NULL);
+    static gboolean told_type; /* of chunks: stock tells the first of all images */
 
+    for (size_t i = 0; i < MIN(reply->n_warning, WIRE_WARNINGS_MAX); i++) {
+        const Abi__Error *warning = reply->warning[i];
+        struct wording_detail detail = {
+            .number = {warning->n_number > 0 ? warning->number[0] : 0},
+        };
+        g_autofree char *sentence = wording_cell_sentence(warning->code, &detail, NULL);
+
+        if (warning->code == DMG_WARN_TYPE && told_type) {
+            continue;
+        }
+        told_type = told_type || warning->code == DMG_WARN_TYPE;
         report_warning("%s", sentence);
     }
 }
@@ -91,7 +101,7 @@ static void tell_apart(GError *error, const char *shown)
 {
     uint32_t code = wire_error_code(error);
 
-    if (code != DMG_ERR_SECTORS && code != DMG_ERR_LENGTH && !vhdx_err_is_line(code)) {
+    if (!dmg_err_is_line(code) && !vhdx_err_is_line(code)) {
         return;
     }
     report_error("%s", error->message);

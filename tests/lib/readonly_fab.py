@@ -276,6 +276,15 @@ def dmg_lie(key, value, kind=ZLIB):
 
 
 @image
+def dmg_kinds(kinds):
+    """A chunk of each kind ("t+KIND+KIND...") between two that can be read."""
+    made = Dmg().add(ZLIB, part(0, 8))
+    for kind in kinds.split("+")[1:]:
+        made.add(int(kind, 0), part(1, 8), packed=b"x" * 100)
+    return made.add(ZLIB, part(2, 8)).file()
+
+
+@image
 def dmg_trailer(at, value):
     made = usual()
     made.keys[at] = value
