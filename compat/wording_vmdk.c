@@ -55,6 +55,8 @@ static const struct wording_row rows[] = {
     {VMDK_FOUND_NO_EXTENT, "ERROR: could not find extent for sector {0}"},
     {VMDK_FOUND_NO_OFFSET, "ERROR: could not get cluster_offset for sector {0}"},
     {VMDK_FOUND_PAST_END, "ERROR: cluster offset for sector {0} points after EOF"},
+    {VMDK_FOUND_REDUNDANT, "ERROR: redundant grain table differs for sector {0}"}, /* ours */
+    {VMDK_FOUND_DIRECTORY, "ERROR: grain directory is wrong about table {0}"},     /* ours */
 };
 
 void wording_register_vmdk(void)

@@ -66,6 +66,8 @@ enum vmdk_finding {
     VMDK_FOUND_NO_EXTENT = GUEST_ERR_VMDK + 64, /* n0: sector */
     VMDK_FOUND_NO_OFFSET,                       /* n0: sector */
     VMDK_FOUND_PAST_END,                        /* n0: sector */
+    VMDK_FOUND_REDUNDANT,                       /* n0: sector; the two tables differ */
+    VMDK_FOUND_DIRECTORY,                       /* n0: number of a table */
 };
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The check of a VMDK image: that each grain can be looked up and lies inside its file. As in stock
- * the first finding ends it, and there is no repair.
+ * the first finding ends it. With repairs see vmdk_repair.c.
  */
-#include "guest/formats/vmdk.h"
+#include "guest/formats/vmdk_repair.h"
 #include "guest/lib/checked.h"
 
 #define EPERM_NUMBER 1u /* what stock names a table entry that means nothing */
@@ -69,6 +69,8 @@ enum guest_err vmdk_check(struct node *node, const Abi__CheckRequest *request,
     uint64_t sectors = node->virtual_size / VMDK_SECTOR_BYTES;
     uint64_t step;
 
+    if (request->fix_errors && vmdk_can_repair(node))
+        return vmdk_repair(node, findings, reply, detail);
     if (request->fix_leaks || request->fix_errors)
         return err_plain(detail, GUEST_ERR_CHECKS_NOT_SUPPORTED);
     for (uint64_t sector = 0; sector < sectors; sector += step) {
