@@ -17,15 +17,26 @@
 #define RT_OFFSET_AT 48u
 #define ORDER_AT     96u
 
+#define WINDOW_BYTES  (1u << 20)
+#define WINDOW_BLOCKS 16u
+
+/* What is known of an old block, so that it is read once. */
+enum block_kind { BLOCK_UNKNOWN, BLOCK_UNIFORM, BLOCK_MIXED };
+
 /* The old counts, a block at a time. */
 struct old_counts {
     struct qcow2 *q;
     uint64_t *table; /* offsets of blocks */
     uint64_t entries;
     unsigned order, bits; /* bits: log2 of the clusters that a block counts */
-    uint8_t *block;
-    uint64_t at;  /* index of the block at hand; UINT64_MAX: none */
-    bool uniform; /* all its counts are `value` */
+    uint8_t *window;      /* blocks [from, to) of the table, as many as were read at once */
+    uint64_t from, to;    /* empty when equal */
+    uint64_t window_max;  /* blocks */
+    uint8_t *block;       /* in the window: the one at hand */
+    uint8_t *kinds;       /* by index, enum block_kind */
+    uint64_t *values; /* by index: all counts of a uniform block; of a mixed one how many are 0 */
+    uint32_t *tails;  /* by index: counts at the end of a mixed block that are 0 */
+    bool uniform;     /* the block that was looked at last: all its counts are `value` */
     uint64_t value;
 };
 
@@ -39,7 +50,6 @@ struct recount_plan {
     uint64_t nr_clusters; /* that old blocks count */
     uint64_t *gone;       /* clusters of the old table and blocks, ascending */
     uint64_t nr_gone;
-    uint8_t *full;            /* by index of an old block: it counts no free cluster */
     bool shared;              /* somebody else refers to one of them too: none is discarded */
     struct qcow2_alloc alloc; /* for what must not be taken */
 
@@ -88,33 +98,82 @@ static inline void store_count(uint8_t *block, uint64_t i, unsigned order, uint6
 
 /* ---- old counts ---- */
 
-static enum guest_err load_block(struct old_counts *o, uint64_t index,
-                                 struct guest_err_detail *detail)
+/* Whether all counts of the block at hand are alike. */
+static void classify(struct old_counts *o, uint64_t index)
 {
-    uint64_t offset = index < o->entries ? o->table[index] : 0;
     uint64_t bytes = o->q->cluster_size, unit = o->order < 3 ? 1 : 1u << (o->order - 3);
-    if (o->at == index)
-        return GUEST_OK;
-    o->at = UINT64_MAX;
-    if (offset) {
-        enum guest_err err = source_read_padded(o->q->source, offset, bytes, o->block, detail);
-        if (err)
-            return err;
-    } else {
-        memset(o->block, 0, bytes);
-    }
-    o->at = index;
     o->value = qcow2_refblock_load(o->block, 0, o->order);
     o->uniform = memcmp(o->block, &o->block[unit], bytes - unit) == 0;
     for (uint64_t i = 1; o->uniform && o->order < 3 && i < 8u >> o->order; i++)
         o->uniform = qcow2_refblock_load(o->block, i, o->order) == o->value;
+    o->kinds[index] = o->uniform ? BLOCK_UNIFORM : BLOCK_MIXED;
+    o->values[index] = o->uniform ? o->value : 0;
+    for (uint64_t i = 0; !o->uniform && i < 1ull << o->bits; i++) {
+        bool is_free = load_count(o->block, i, o->order) == 0;
+        o->values[index] += is_free;
+        o->tails[index] = is_free ? o->tails[index] + 1 : 0;
+    }
+}
+
+/*
+ * Reads blocks from `index` on in one call, straight to where they are looked at: they are not read
+ * again soon. Their offsets were checked (list_gone); the file may end inside the last one.
+ */
+static enum guest_err read_window(struct old_counts *o, uint64_t index,
+                                  struct guest_err_detail *detail)
+{
+    struct source_piece pieces[WINDOW_BLOCKS];
+    uint64_t size = o->q->source->size_bytes, bytes = o->q->cluster_size;
+    uint64_t to = min_u64(index + o->window_max, o->entries);
+    unsigned nr = 0;
+    o->from = o->to = 0;
+    memset(o->window, 0, (to - index) * bytes);
+    for (uint64_t i = index; i < to; i++) {
+        if (o->table[i] && o->kinds[i] != BLOCK_UNIFORM)
+            pieces[nr++] = (struct source_piece){.offset = o->table[i],
+                                                 .len = min_u64(bytes, size - o->table[i]),
+                                                 .dst = &o->window[(i - index) * bytes]};
+    }
+    enum guest_err err = o->q->source->read(o->q->source, pieces, nr, detail);
+    if (err)
+        return err;
+    o->from = index;
+    o->to = to;
+    return GUEST_OK;
+}
+
+/* Makes a block the one at hand: one of the table. */
+static enum guest_err load_block(struct old_counts *o, uint64_t index,
+                                 struct guest_err_detail *detail)
+{
+    if (index < o->from || index >= o->to) {
+        enum guest_err err = read_window(o, index, detail);
+        if (err)
+            return err;
+    }
+    o->block = &o->window[(index - o->from) * o->q->cluster_size];
+    if (o->kinds[index] == BLOCK_UNKNOWN)
+        classify(o, index);
+    o->uniform = o->kinds[index] == BLOCK_UNIFORM;
+    o->value = o->values[index];
+    return GUEST_OK;
+}
+
+/* Fills o->uniform and o->value; the block is at hand only when it is not uniform. */
+static enum guest_err look_block(struct old_counts *o, uint64_t index,
+                                 struct guest_err_detail *detail)
+{
+    if (index < o->entries && o->table[index] && o->kinds[index] != BLOCK_UNIFORM)
+        return load_block(o, index, detail);
+    o->uniform = true;
+    o->value = index < o->entries && o->table[index] ? o->values[index] : 0;
     return GUEST_OK;
 }
 
 static enum guest_err old_count(struct old_counts *o, uint64_t cluster, uint64_t *out,
                                 struct guest_err_detail *detail)
 {
-    enum guest_err err = load_block(o, cluster >> o->bits, detail);
+    enum guest_err err = look_block(o, cluster >> o->bits, detail);
     if (!err)
         *out = o->uniform
                    ? o->value
@@ -128,7 +187,7 @@ static enum guest_err same_counts(struct old_counts *o, uint64_t from, uint64_t 
 {
     *out = false;
     for (uint64_t c = from; c < from + nr; c += 1ull << o->bits) {
-        enum guest_err err = load_block(o, c >> o->bits, detail);
+        enum guest_err err = look_block(o, c >> o->bits, detail);
         if (err)
             return err;
         if (!o->uniform || (c != from && o->value != *out_value))
@@ -173,8 +232,7 @@ static enum guest_err list_gone(struct recount_plan *p, struct guest_err_detail 
         if (!counted || (i > 0 && p->gone[i] == p->gone[i - 1]))
             return corrupt(p, p->gone[i] << cluster_bits(p), detail);
     }
-    p->full = arena_array(p->old.entries, 1);
-    return p->full ? GUEST_OK : err_plain(detail, GUEST_ERR_NO_MEMORY);
+    return GUEST_OK;
 }
 
 /* The first of p->gone at or behind a cluster. */
@@ -235,10 +293,9 @@ static enum guest_err survey_block(struct recount_plan *p, uint64_t index,
 {
     uint64_t first = index << p->old.bits, nr = 1ull << p->old.bits;
     uint64_t step = min_u64(nr, 1ull << p->bits);
-    enum guest_err err = load_block(&p->old, index, detail);
+    enum guest_err err = look_block(&p->old, index, detail);
     if (!err)
         err = check_gone(p, first, nr, detail);
-    p->full[index] = !err && p->old.uniform && p->old.value != 0;
     if (!err && p->old.uniform) {
         err = check_count(p, first, p->old.value, detail);
         for (uint64_t c = first; c < first + nr && p->old.value && !err; c += step)
@@ -272,11 +329,14 @@ static enum guest_err find_run(struct recount_plan *p, uint64_t nr, struct guest
     uint64_t at = 0, block = 1ull << p->old.bits, c = 0;
     enum guest_err err = GUEST_OK;
     while (c < p->nr_clusters && c - at < nr) {
-        if (p->full[c >> p->old.bits]) {
-            at = c = (c / block + 1) * block;
+        uint64_t index = c >> p->old.bits;
+        if (c % block == 0 && p->old.kinds[index] == BLOCK_MIXED &&
+            c - at + p->old.values[index] < nr) {
+            c += block;
+            at = c - p->old.tails[index];
             continue;
         }
-        err = load_block(&p->old, c >> p->old.bits, detail);
+        err = look_block(&p->old, index, detail);
         if (err)
             return err;
         if (p->old.uniform) {
@@ -335,12 +395,13 @@ static enum guest_err copy_counts(struct recount_plan *p, uint64_t first, uint64
     uint64_t mask = (1ull << p->old.bits) - 1;
     for (uint64_t c = first; c < first + nr;) {
         uint64_t end = min_u64((c | mask) + 1, first + nr);
-        enum guest_err err = load_block(&p->old, c >> p->old.bits, detail);
+        enum guest_err err = look_block(&p->old, c >> p->old.bits, detail);
         if (err)
             return err;
         for (; c < end; c++)
             store_count(p->block, c - first, p->order,
-                        load_count(p->old.block, c & mask, p->old.order));
+                        p->old.uniform ? p->old.value
+                                       : load_count(p->old.block, c & mask, p->old.order));
     }
     return GUEST_OK;
 }
@@ -500,9 +561,11 @@ static void recount_free(struct plan *plan)
     header_edit_clear(&p->edit);
     qcow2_alloc_clear(&p->alloc);
     free(p->old.table);
-    free(p->old.block);
+    free(p->old.window);
+    free(p->old.kinds);
+    free(p->old.values);
+    free(p->old.tails);
     free(p->gone);
-    free(p->full);
     free(p->need);
     free(p->block);
     free(p);
@@ -528,10 +591,15 @@ static enum guest_err edit_header(struct recount_plan *p, struct guest_err_detai
 static enum guest_err prepare(struct recount_plan *p, struct guest_err_detail *detail)
 {
     enum guest_err err = qcow2_read_reftable(p->q, &p->old.table, &p->old.entries, detail);
-    p->old.block = arena_array(1, p->q->cluster_size);
+    p->old.window_max = max_u64(1, min_u64(WINDOW_BLOCKS, WINDOW_BYTES >> cluster_bits(p)));
+    p->old.window = arena_array(p->old.window_max, p->q->cluster_size);
+    p->old.kinds = arena_array(p->old.entries, 1);
+    p->old.values = arena_array(p->old.entries, sizeof(*p->old.values));
+    p->old.tails = arena_array(p->old.entries, sizeof(*p->old.tails));
     p->block = arena_array(1, p->q->cluster_size);
     p->need = arena_array(QCOW2_REFTABLE_BYTES_MAX / 8, 1);
-    if (!err && (!p->old.block || !p->block || !p->need))
+    if (!err && (!p->old.window || !p->old.kinds || !p->old.values || !p->old.tails || !p->block ||
+                 !p->need))
         err = err_plain(detail, GUEST_ERR_NO_MEMORY);
     if (!err)
         err = qcow2_alloc_init(&p->alloc, p->q, detail);
@@ -557,8 +625,7 @@ enum guest_err qcow2_recount_plan(struct node *node, unsigned order, struct plan
     p->bits = cluster_bits(p) + 3 - order;
     p->old = (struct old_counts){.q = p->q,
                                  .order = p->q->header.refcount_order,
-                                 .bits = cluster_bits(p) + 3 - p->q->header.refcount_order,
-                                 .at = UINT64_MAX};
+                                 .bits = cluster_bits(p) + 3 - p->q->header.refcount_order};
     enum guest_err err = prepare(p, detail);
     if (err) {
         recount_free(&p->base);
