@@ -7,7 +7,7 @@ requires strace python3
 [ -z "${INSTAR_TEST_SANITIZED:-}" ] || skip_all "a sanitized build counts otherwise"
 strace -o /dev/null true 2>/dev/null || skip_all "strace may not trace here"
 export INSTAR_SANDBOX=process # whose doorbells are system calls and seen by strace
-plan 20
+plan 24
 
 # 256 MiB, 96 MiB of it data in pieces of 1 MiB: every other MiB of the first 192.
 python3 -c '
@@ -106,3 +106,27 @@ ok "rebase: flushes"
 fresh_overlay a.qcow2
 [ "$(calls sync_file_range "${rebase[@]}")" -ge 2 ]
 ok "rebase: the disk begins while the copy goes on"
+
+# Threads, which are what -m is about: no more of them than processors, which is what they need.
+# A thread is also made where the kernel has no clone3: both are counted, and forks are not.
+threads() {
+    strace -f -qq -e trace=clone,clone3 -o trace "$QEMU_IMG" "$@" >/dev/null
+    grep -cE 'CLONE_THREAD' trace
+}
+many=$(nproc)
+[ "$many" -le 8 ] || many=8
+[ "$(threads convert -m 1 -O raw a.raw o)" -le 1 ]
+ok "-m 1: one thread copies"
+nr=$(threads convert -m 16 -O raw a.raw o)
+[ "$nr" -le "$(nproc)" ] && [ "$nr" -ge 1 ]
+ok "-m 16: no more threads than processors"
+at_most "$(threads convert -O raw a.raw o)" "$many"
+ok "no -m: at most eight threads"
+
+# 24 MiB of data at 16 MiB a second take more than a second, whatever the machine is busy with.
+head -c $((48 << 20)) a.raw >rate.raw
+cp --sparse=always rate.raw rate.sparse
+start=$(date +%s%N)
+"$QEMU_IMG" convert -r 16M -f raw -O raw rate.sparse o
+[ $(($(date +%s%N) - start)) -ge 1300000000 ]
+ok "-r: no faster than asked for"
