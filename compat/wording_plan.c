@@ -89,7 +89,7 @@ static const struct wording_row rows[] = {
     {GUEST_ERR_PLAN_AMEND_DECREASE, "Cannot decrease refcount entry width to {0} bits: Cluster at "
                                     "offset {1#x} has a refcount of {2}"},
     {GUEST_ERR_PLAN_AMEND_COMPRESSED,
-     "Cannot downgrade an image with clusters that are compressed with zstd"},
+     "Cannot downgrade an image with zstd compression type and existing compressed clusters"},
 
     {GUEST_ERR_PLAN_DIRTY, "The image was not closed properly: repair it before it is changed"},
     {GUEST_ERR_PLAN_CORRUPT,
