@@ -23,6 +23,7 @@ static const struct {
     [CRYPTO_CIPHER_TWOFISH_128] = {"twofish-128", "twofish", 16, 16},
     [CRYPTO_CIPHER_TWOFISH_192] = {"twofish-192", "twofish", 24, 16},
     [CRYPTO_CIPHER_TWOFISH_256] = {"twofish-256", "twofish", 32, 16},
+    [CRYPTO_CIPHER_SM4] = {"sm4", "sm4", 16, 16},
 };
 
 static const char *const modes[CRYPTO_MODE_NR] = {
@@ -123,6 +124,8 @@ static enum crypto_verdict judge_essiv(const struct crypto_spec *spec)
 
     if (digest == 0)
         return CRYPTO_BAD_VALUE;
+    if (spec->cipher == CRYPTO_CIPHER_SM4)
+        return CRYPTO_ESSIV_UNSUITED;
     if (crypto_cipher_sibling(spec->cipher, digest))
         return CRYPTO_FINE;
     return spec->cipher == CRYPTO_CIPHER_CAST5_128 ? CRYPTO_ESSIV_UNSUITED : CRYPTO_ESSIV_KEY;
@@ -139,5 +142,8 @@ enum crypto_verdict crypto_judge(const struct crypto_spec *spec)
         return CRYPTO_BAD_VALUE;
     if (spec->mode == CRYPTO_MODE_XTS && ciphers[spec->cipher].block_bytes != 16)
         return CRYPTO_BAD_MODE;
-    return spec->ivgen == CRYPTO_IVGEN_ESSIV ? judge_essiv(spec) : CRYPTO_FINE;
+    if (spec->ivgen == CRYPTO_IVGEN_ESSIV)
+        return judge_essiv(spec);
+    return spec->cipher == CRYPTO_CIPHER_SM4 && spec->mode != CRYPTO_MODE_ECB ? CRYPTO_BAD_MODE
+                                                                              : CRYPTO_FINE;
 }

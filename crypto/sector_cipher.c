@@ -7,6 +7,7 @@
  * AES-NI). source: IEEE 1619-2007 section 5; LUKS1 on-disk format 1.2.3, section 6 for the IVs.
  */
 #include "crypto/sector_cipher.h"
+#include "crypto/sm4.h"
 
 #include <nettle/aes.h>
 #include <nettle/cast128.h>
@@ -28,6 +29,7 @@ union schedule {
     struct cast128_ctx cast128;
     struct serpent_ctx serpent;
     struct twofish_ctx twofish;
+    uint8_t sm4[SM4_CONTEXT_BYTES];
 };
 
 struct sector_cipher {
@@ -60,6 +62,8 @@ static const struct nettle_cipher *cipher_of(enum crypto_cipher cipher)
         return &nettle_twofish192;
     case CRYPTO_CIPHER_TWOFISH_256:
         return &nettle_twofish256;
+    case CRYPTO_CIPHER_SM4:
+        return &crypto_sm4;
     default:
         return NULL;
     }

@@ -23,6 +23,7 @@ enum crypto_cipher {
     CRYPTO_CIPHER_TWOFISH_128 = 8,
     CRYPTO_CIPHER_TWOFISH_192 = 9,
     CRYPTO_CIPHER_TWOFISH_256 = 10,
+    CRYPTO_CIPHER_SM4 = 11,
     CRYPTO_CIPHER_NR,
 };
 
@@ -82,7 +83,7 @@ size_t crypto_key_bytes(enum crypto_cipher cipher, enum crypto_mode mode);
 enum crypto_verdict {
     CRYPTO_FINE,
     CRYPTO_BAD_VALUE,      /* no such cipher, mode, IV generator, hash, sector or key length */
-    CRYPTO_BAD_MODE,       /* XTS with a block that is not 16 bytes */
+    CRYPTO_BAD_MODE,       /* XTS with a block that is not 16 bytes; SM4 in any but ECB */
     CRYPTO_ESSIV_KEY,      /* no sibling of the cipher takes the hash as its key */
     CRYPTO_ESSIV_UNSUITED, /* the cipher has no siblings to look among */
 };

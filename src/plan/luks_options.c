@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "compat/profile.h"
 #include "compat/wording.h"
 #include "crypto/sector_cipher.h"
 #include "src/graph/keys.h"
@@ -47,14 +48,14 @@ static gboolean refuse(const char *key, const char *word, GError **error)
 static gboolean fill_cipher(const char *word, Abi__LuksCreate *out, GError **error)
 {
     out->cipher = crypto_cipher_find(word, strlen(word));
+    if (out->cipher == CRYPTO_CIPHER_SM4 && profile_get()->id == PROFILE_7_2) {
+        return refuse("cipher-alg", word, error);
+    }
     if (out->cipher != CRYPTO_CIPHER_NONE) {
         return TRUE;
     }
     if (strcmp(word, "des") == 0 || strcmp(word, "3des") == 0) {
         return wording_fail(error, "Algorithm '%s' not supported", word);
-    }
-    if (strcmp(word, "sm4") == 0) {
-        return wording_fail(error, "The cipher '%s' is not built yet in instar", word);
     }
     return refuse("cipher-alg", word, error);
 }

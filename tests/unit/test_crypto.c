@@ -112,7 +112,28 @@ static void test_round_trips(void)
                 sector_cipher_free(c);
                 tried++;
             }
-    g_assert_cmpuint(tried, ==, 117);
+    g_assert_cmpuint(tried, ==, 119);
+}
+
+/* GB/T 32907-2016, example 1. */
+static void test_sm4(void)
+{
+    static const uint8_t key[] = "\x01\x23\x45\x67\x89\xab\xcd\xef\xfe\xdc\xba\x98\x76\x54\x32\x10";
+    static const uint8_t want[] =
+        "\x68\x1e\xdf\x34\xd2\x06\x96\x5e\x86\xb3\xe9\x4f\x53\x6e\x42\x46";
+    struct crypto_spec spec =
+        spec_of(CRYPTO_CIPHER_SM4, CRYPTO_MODE_ECB, CRYPTO_IVGEN_PLAIN64, CRYPTO_HASH_NONE);
+    struct sector_cipher *cipher;
+    uint8_t bytes[512] = {0};
+
+    memcpy(spec.key, key, 16);
+    memcpy(bytes, key, 16);
+    cipher = sector_cipher_new(&spec);
+    sector_cipher_encrypt(cipher, 0, bytes, sizeof(bytes));
+    g_assert_cmpmem(bytes, 16, want, 16);
+    sector_cipher_decrypt(cipher, 0, bytes, sizeof(bytes));
+    g_assert_cmpmem(bytes, 16, key, 16);
+    sector_cipher_free(cipher);
 }
 
 static void test_judge(void)
@@ -138,6 +159,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/crypto/pbkdf2", test_pbkdf2);
+    g_test_add_func("/crypto/sm4", test_sm4);
     g_test_add_func("/crypto/hash", test_hash);
     g_test_add_func("/crypto/xts", test_xts);
     g_test_add_func("/crypto/round-trips", test_round_trips);
