@@ -39,7 +39,17 @@ static void set_optional(struct value *object, const char *key, const char *text
 
 /* ---- formats ---- */
 
-static struct value *luks_slot_tree(const struct luks_slot *slot)
+/* What a slot of version 2 has beside what stock shows of version 1. */
+static void set_derivation(struct value *tree, const struct luks_slot *slot)
+{
+    set_text(tree, "kdf", slot->kdf);
+    if (slot->memory_kib > 0) {
+        set_uint(tree, "memory", slot->memory_kib * 1024);
+        set_uint(tree, "lanes", slot->lanes);
+    }
+}
+
+static struct value *luks_slot_tree(const struct luks_slot *slot, unsigned version)
 {
     struct value *tree = value_object();
 
@@ -47,6 +57,9 @@ static struct value *luks_slot_tree(const struct luks_slot *slot)
     if (slot->active) {
         set_uint(tree, "iters", slot->iters);
         set_uint(tree, "stripes", slot->stripes);
+        if (version == 2) {
+            set_derivation(tree, slot);
+        }
     }
     set_uint(tree, "key-offset", slot->key_offset_bytes);
     return tree;
@@ -67,8 +80,12 @@ static struct value *luks_tree(const struct luks_info *luks)
     set_uint(tree, "payload-offset", luks->payload_offset_bytes);
     set_uint(tree, "master-key-iters", luks->master_key_iters);
     set_text(tree, "uuid", luks->uuid);
-    for (size_t i = 0; i < G_N_ELEMENTS(luks->slots); i++) {
-        value_append(slots, luks_slot_tree(&luks->slots[i]));
+    if (luks->version == 2) {
+        set_uint(tree, "version", luks->version);
+        set_uint(tree, "sector-size", luks->sector_size);
+    }
+    for (size_t i = 0; i < luks->nr_slots; i++) {
+        value_append(slots, luks_slot_tree(&luks->slots[i], luks->version));
     }
     value_set(tree, "slots", slots);
     return tree;

@@ -54,7 +54,10 @@ struct qcow2_info *qcow2_info_new(void)
 
 struct luks_info *luks_info_new(void)
 {
-    return g_new0(struct luks_info, 1);
+    struct luks_info *luks = g_new0(struct luks_info, 1);
+
+    luks->nr_slots = LUKS_INFO_SLOTS;
+    return luks;
 }
 
 struct vmdk_info *vmdk_info_new(void)
@@ -74,6 +77,9 @@ static void luks_free(struct luks_info *luks)
         g_free(luks->ivgen_hash_alg);
         g_free(luks->hash_alg);
         g_free(luks->uuid);
+        for (size_t i = 0; i < G_N_ELEMENTS(luks->slots); i++) {
+            g_free(luks->slots[i].kdf);
+        }
         g_free(luks);
     }
 }

@@ -41,7 +41,13 @@ struct luks_slot {
     uint64_t iters;   /* active slots */
     uint64_t stripes; /* active slots */
     uint64_t key_offset_bytes;
+    char *kdf;           /* this and the next two: version 2, active slots */
+    uint64_t memory_kib; /* Argon2, else 0 */
+    unsigned lanes;
 };
+
+#define LUKS_INFO_SLOTS     8u
+#define LUKS_INFO_SLOTS_MAX 32u
 
 /* A LUKS header, of format luks or inside qcow2. Words as stock spells them ("aes-256"). */
 struct luks_info {
@@ -54,7 +60,10 @@ struct luks_info {
     uint64_t payload_offset_bytes;
     uint64_t master_key_iters;
     char *uuid;
-    struct luks_slot slots[8];
+    unsigned version;     /* 2, or 0: version 1 */
+    unsigned sector_size; /* version 2, bytes */
+    unsigned nr_slots;    /* 8; of version 2 up to 32 */
+    struct luks_slot slots[LUKS_INFO_SLOTS_MAX];
 };
 
 enum encrypt_kind {

@@ -43,6 +43,23 @@ static const struct wording_row rows[] = {
     {LUKS_ERR_MODE_UNSUITED, "Unsupported cipher mode {span}"},
     {LUKS_ERR_PAYLOAD_BEYOND, "Could not refresh total sector count: Input/output error"},
 
+    {LUKS2_ERR_DAMAGED, "Both copies of the LUKS2 header are damaged"},
+    {LUKS2_ERR_CHECKSUM_ALG, "LUKS2 checksum algorithm '{span}' is not supported"},
+    {LUKS2_ERR_METADATA, "The metadata of the LUKS2 header is not valid"},
+    {LUKS2_ERR_REQUIREMENT, "LUKS2 requirement '{span}' is not supported"},
+    {LUKS2_ERR_SEGMENT_TYPE, "LUKS2 segment type '{span}' is not supported"},
+    {LUKS2_ERR_SEGMENTS, "LUKS2 images with {0} data segments are not supported"},
+    {LUKS2_ERR_NO_DIGEST, "The LUKS2 header has no digest for its data segment"},
+    {LUKS2_ERR_INTEGRITY, "LUKS2 images with integrity protection are not supported"},
+    {LUKS2_ERR_SECTOR, "LUKS2 sector size {0} is not supported"},
+    {LUKS2_ERR_KDF, "Key derivation '{span}' is not supported"},
+    {LUKS2_ERR_SLOT, "Keyslot {0} is corrupted"},
+    {LUKS2_ERR_COST, "Keyslot {0} needs {1} KiB of memory in {2} passes to unlock, which is more "
+                     "than is allowed"},
+    {LUKS2_ERR_ITERATIONS,
+     "Keyslot {0} needs {1} iterations to unlock, which is more than is allowed"},
+    {LUKS2_ERR_BEYOND, "The LUKS2 data segment ends past the end of the file"},
+
     {LUKS_ERR_KEYSLOT_RANGE, "Invalid keyslot {0} specified, must be between 0 and 7"},
     {LUKS_ERR_KEYSLOT_ACTIVE, "Refusing to overwrite active keyslot {0} - please erase it first"},
     {LUKS_ERR_KEYSLOTS_FULL, "Can't add a keyslot - all keyslots are in use"},

@@ -46,7 +46,20 @@ enum luks_err {
     LUKS_ERR_PAYLOAD_BEYOND, /* the payload starts past the end of the file */
 
     /* LUKS2 */
-    LUKS_ERR_LUKS2 = GUEST_ERR_LUKS + 64, /* n0: a number that says which rule was broken */
+    LUKS2_ERR_DAMAGED = GUEST_ERR_LUKS + 64, /* no copy of the header has a right checksum */
+    LUKS2_ERR_CHECKSUM_ALG,                  /* text */
+    LUKS2_ERR_METADATA,                      /* not JSON, or a value that cannot be */
+    LUKS2_ERR_REQUIREMENT,                   /* text */
+    LUKS2_ERR_SEGMENT_TYPE,                  /* text */
+    LUKS2_ERR_SEGMENTS,                      /* n0: how many */
+    LUKS2_ERR_NO_DIGEST,
+    LUKS2_ERR_INTEGRITY,
+    LUKS2_ERR_SECTOR,     /* n0: bytes */
+    LUKS2_ERR_KDF,        /* text */
+    LUKS2_ERR_SLOT,       /* n0: slot */
+    LUKS2_ERR_COST,       /* n0: slot, n1: KiB, n2: passes */
+    LUKS2_ERR_ITERATIONS, /* n0: slot, n1: iterations */
+    LUKS2_ERR_BEYOND,     /* the segment ends past the end of the file */
 
     /* amending */
     LUKS_ERR_KEYSLOT_RANGE = GUEST_ERR_LUKS + 96, /* n0 */

@@ -152,6 +152,7 @@ enum cell_method {
     CELL_METHOD_AMEND = 30,         /* AmendRequest -> PlanReply */
     CELL_METHOD_BITMAP_READ = 29,   /* BitmapReadRequest -> StatusReply, bytes in the data window */
     CELL_METHOD_KEYSLOT = 41,       /* KeyslotRequest -> PlanReply */
+    CELL_METHOD_DERIVE = 42,        /* DeriveRequest -> DeriveReply */
     CELL_METHOD_CIPHER_LOAD = 40,   /* CipherLoadRequest -> StatusReply */
 };
 

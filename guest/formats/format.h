@@ -177,6 +177,8 @@ struct node {
     const struct crypto_spec *cipher; /* encrypted and unlocked: the driver's; else NULL */
     bool cipher_by_place;             /* the IV counts from the start of the blob */
     uint64_t payload_bytes;           /* of the blob before what is encrypted, luks */
+    uint64_t iv_base;                 /* bytes added to an offset before it gives an IV */
+    Abi__Derivation *wants;           /* still locked: the host must derive this key first */
     void *state;                      /* the driver's */
 };
 

@@ -7,7 +7,7 @@
 struct parser {
     struct cursor in;
     unsigned depth;
-    unsigned nr_options;
+    unsigned nr_options, max_options;
     size_t path_len;
     size_t value_len;
     uint8_t path[JSON_PATH_MAX];
@@ -226,7 +226,7 @@ static bool parse_value(struct parser *p)
         return ok;
     }
     ok = peek(p) == '"' || peek(p) == '\'' ? parse_string(p) : parse_word(p);
-    if (!ok || p->nr_options == JSON_OPTIONS_MAX)
+    if (!ok || p->nr_options == p->max_options)
         return false;
     p->nr_options++;
     return p->option(p->user, span_of(p->path, p->path_len), span_of(p->value, p->value_len));
@@ -234,10 +234,19 @@ static bool parse_value(struct parser *p)
 
 bool json_flatten(struct span text, json_option_fn option, void *user)
 {
+    const struct json_limits limits = {.text = JSON_TEXT_MAX, .options = JSON_OPTIONS_MAX};
+
+    return json_flatten_within(text, &limits, option, user);
+}
+
+bool json_flatten_within(struct span text, const struct json_limits *limits, json_option_fn option,
+                         void *user)
+{
     struct parser p;
 
-    if (text.len > JSON_TEXT_MAX)
+    if (text.len > limits->text)
         return false;
+    p.max_options = limits->options;
     p.in = cur_of(text);
     p.depth = 0;
     p.nr_options = 0;

@@ -2,8 +2,8 @@
 /*
  * Flattening a JSON object into options: {"file": {"filename": "x"}} is `file.filename` = `x`.
  *
- * Only for names found in images (`json:{...}`), hence bounded in depth, count and length. Strings
- * may be quoted with ' as qemu's parser allows. Numbers and words keep their text.
+ * For names found in images (`json:{...}`) and LUKS2, hence bounded in depth, count and length.
+ * Strings may be quoted with ' as qemu's parser allows. Numbers and words keep their text.
  */
 #ifndef INSTAR_GUEST_FORMATS_JSON_H
 #define INSTAR_GUEST_FORMATS_JSON_H
@@ -23,6 +23,12 @@
  */
 typedef bool (*json_option_fn)(void *user, struct span key, struct span value);
 
+/* Bounds of another kind of text. */
+struct json_limits {
+    size_t text;      /* bytes of all of it */
+    unsigned options; /* values */
+};
+
 /*
  * Flattens the object that is all of `text`.
  *
@@ -30,5 +36,9 @@ typedef bool (*json_option_fn)(void *user, struct span key, struct span value);
  * bound:   linear in text.len, at most JSON_TEXT_MAX
  */
 bool json_flatten(struct span text, json_option_fn option, void *user);
+
+/* As json_flatten, within other bounds; one value is at most JSON_TEXT_MAX bytes all the same. */
+bool json_flatten_within(struct span text, const struct json_limits *limits, json_option_fn option,
+                         void *user);
 
 #endif

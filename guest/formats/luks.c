@@ -2,7 +2,7 @@
 /*
  * The LUKS driver: a header, and behind it the disk, encrypted sector by sector.
  */
-#include "guest/formats/luks.h"
+#include "guest/formats/luks2.h"
 #include "guest/formats/luks_create.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
@@ -22,10 +22,15 @@ static void luks_close(struct node *node)
 
     if (!luks)
         return;
+    if (luks->v2)
+        crypto_wipe(luks->v2, sizeof(*luks->v2));
+    free(luks->v2);
     crypto_wipe(luks, sizeof(*luks));
     free(luks);
     node->state = NULL;
 }
+
+/* ---- version 1 ---- */
 
 /* The disk is what follows the header, in whole sectors. */
 static enum guest_err measure_payload(struct node *node, struct luks *luks,
@@ -42,6 +47,64 @@ static enum guest_err measure_payload(struct node *node, struct luks *luks,
     return GUEST_OK;
 }
 
+static enum guest_err open_v1(struct node *node, struct luks *luks, const Abi__OpenRequest *request,
+                              struct guest_err_detail *detail)
+{
+    enum guest_err err = GUEST_OK;
+
+    if (!request->no_io) {
+        struct span password = span_of(request->secret->data.data, request->secret->data.len);
+
+        err = luks_unlock(node->source, 0, &luks->header, password, NULL, detail);
+        node->cipher = &luks->header.spec;
+    }
+    return err ? err : measure_payload(node, luks, detail);
+}
+
+/* ---- version 2, read-only ---- */
+
+static enum guest_err measure_segment(struct node *node, struct luks *luks,
+                                      struct guest_err_detail *detail)
+{
+    const struct luks2_segment *segment = luks->v2->segment;
+    uint64_t size = node->source->size_bytes;
+
+    luks->payload_bytes = segment->offset;
+    if (segment->offset > size)
+        return luks_error(detail, LUKS_ERR_PAYLOAD_BEYOND);
+    if (!segment->dynamic && segment->size > size - segment->offset)
+        return luks_error(detail, LUKS2_ERR_BEYOND);
+    node->virtual_size =
+        segment->dynamic ? (size - segment->offset) & ~(segment->sector_size - 1) : segment->size;
+    return GUEST_OK;
+}
+
+static enum guest_err open_v2(struct node *node, struct luks *luks, const Abi__OpenRequest *request,
+                              struct guest_err_detail *detail)
+{
+    struct luks2 *v2 = arena_array(1, sizeof(*v2));
+    enum guest_err err;
+
+    if (!v2)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    luks->v2 = v2;
+    err = luks2_read(node->source, v2, detail);
+    if (!err)
+        err = measure_segment(node, luks, detail);
+    if (err || request->no_io)
+        return err;
+    err = luks2_unlock(node->source, v2, request, &node->wants, detail);
+    if (!err && !node->wants)
+        node->cipher = &v2->spec;
+    node->iv_base = v2->segment->iv_tweak * CRYPTO_IV_SECTOR;
+    return err;
+}
+
+/*
+ * Version 2 is for reading alone. It has a second header, so that the first need not be there; and
+ * it is never probed: stock takes such a file for raw, and who names no format gets what stock
+ * gives.
+ */
 static enum guest_err luks_open(struct node *node, const Abi__OpenRequest *request,
                                 struct guest_err_detail *detail)
 {
@@ -53,16 +116,15 @@ static enum guest_err luks_open(struct node *node, const Abi__OpenRequest *reque
     node->state = luks;
     if (!request->no_io)
         err = luks_need_secret(request->secret, "", detail);
+    if (err)
+        return err;
+    err = luks_read_header(node->source, 0, &luks->header, detail);
     if (!err)
-        err = luks_read_header(node->source, 0, &luks->header, detail);
-    if (!err && !request->no_io) {
-        struct span password = span_of(request->secret->data.data, request->secret->data.len);
-
-        err = luks_unlock(node->source, 0, &luks->header, password, NULL, detail);
-        node->cipher = &luks->header.spec;
-    }
-    if (!err)
-        err = measure_payload(node, luks, detail);
+        err = open_v1(node, luks, request, detail);
+    else if (!request->read_write &&
+             (err == (enum guest_err)LUKS_ERR_NOT_LUKS ||
+              (err == (enum guest_err)LUKS_ERR_VERSION && luks->header.version == 2)))
+        err = open_v2(node, luks, request, detail);
     node->encrypted = true;
     node->payload_bytes = luks->payload_bytes;
     return err;
@@ -87,7 +149,8 @@ static enum guest_err luks_info(struct node *node, Abi__InfoReply *reply,
 {
     const struct luks *luks = node->state;
 
-    return luks_fill_info(&luks->header, false, reply, detail);
+    return luks->v2 ? luks2_fill_info(luks->v2, false, reply, detail)
+                    : luks_fill_info(&luks->header, false, reply, detail);
 }
 
 const struct format_driver format_luks = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LUKS version 1, as a format of its own and inside qcow2.
+ * LUKS version 1, as a format of its own and inside qcow2; version 2 is in luks2.h.
  *
  *   luks_header.c  decoding the header, and its rules
  *   luks_unlock.c  from a passphrase and a key slot to the master key, and back
@@ -79,7 +79,27 @@ uint64_t luks_material_sectors(const struct luks_header *header);
 enum guest_err luks_spec_error(const struct crypto_spec *spec, enum crypto_verdict verdict,
                                struct guest_err_detail *detail);
 
+/*
+ * What the words of a header mean: the family and mode, and of the mode's text what stands behind
+ * the dash.
+ *
+ * out:     *out without a key, for sectors of 512 bytes; *out_ivgen for luks_parse_ivgen
+ */
+enum guest_err luks_parse_cipher(struct span family, struct span mode, uint32_t key_bytes,
+                                 struct crypto_spec *out, struct span *out_ivgen,
+                                 struct guest_err_detail *detail);
+enum guest_err luks_parse_ivgen(struct span ivgen, struct crypto_spec *spec,
+                                struct guest_err_detail *detail);
+
 /* ---- luks_unlock.c ---- */
+
+/*
+ * Puts a key together from its LUKS_STRIPES stripes.
+ *
+ * in:      material: LUKS_STRIPES * key_bytes bytes
+ * out:     key: key_bytes bytes
+ */
+void luks_merge(enum crypto_hash hash, size_t key_bytes, const uint8_t *material, uint8_t *key);
 
 /* Who asks for a key, for the sentence when there is none: "" or "encrypt.". */
 enum guest_err luks_need_secret(const Abi__Secret *secret, const char *prefix,
@@ -128,6 +148,7 @@ enum guest_err luks_fill_info(const struct luks_header *header, bool detached,
 struct luks {
     struct luks_header header;
     uint64_t payload_bytes; /* of the blob before the disk begins */
+    struct luks2 *v2;       /* version 2: instead of header; else NULL */
 };
 
 #endif

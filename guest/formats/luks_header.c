@@ -157,40 +157,61 @@ enum guest_err luks_spec_error(const struct crypto_spec *spec, enum crypto_verdi
     }
 }
 
-/* What the words of the header mean. */
-static enum guest_err interpret(struct luks_header *h, struct guest_err_detail *detail)
+enum guest_err luks_parse_cipher(struct span family, struct span mode, uint32_t key_bytes,
+                                 struct crypto_spec *out, struct span *out_ivgen,
+                                 struct guest_err_detail *detail)
 {
-    struct span mode = h->cipher_mode, ivgen, hash;
-    struct crypto_spec *spec = &h->spec;
-    size_t key_bytes;
+    struct span hash;
+    size_t cipher_bytes;
 
-    memset(spec, 0, sizeof(*spec));
-    spec->sector_bytes = LUKS_SECTOR_BYTES;
-    if (!split(&mode, '-', &ivgen))
+    memset(out, 0, sizeof(*out));
+    out->sector_bytes = LUKS_SECTOR_BYTES;
+    if (!split(&mode, '-', out_ivgen))
         return luks_error_text(detail, LUKS_ERR_MODE_FORM, mode, 0);
-    if (split(&ivgen, ':', &hash)) {
-        spec->ivgen_hash = crypto_hash_find((const char *)hash.data, hash.len);
-        if (!spec->ivgen_hash)
+    if (split(out_ivgen, ':', &hash)) {
+        out->ivgen_hash = crypto_hash_find((const char *)hash.data, hash.len);
+        if (!out->ivgen_hash)
             return luks_error_text(detail, LUKS_ERR_HASH, hash, 0);
     }
-    spec->mode = crypto_mode_find((const char *)mode.data, mode.len);
-    if (!spec->mode)
+    out->mode = crypto_mode_find((const char *)mode.data, mode.len);
+    if (!out->mode)
         return luks_error_text(detail, LUKS_ERR_MODE, mode, 0);
-    key_bytes = spec->mode == CRYPTO_MODE_XTS ? h->key_bytes / 2 : h->key_bytes;
-    spec->cipher = find_cipher(h->cipher_name, key_bytes);
-    if (!spec->cipher)
-        return luks_error_text(detail, LUKS_ERR_CIPHER, h->cipher_name, key_bytes);
-    h->hash = crypto_hash_find((const char *)h->hash_spec.data, h->hash_spec.len);
-    if (!h->hash)
-        return luks_error_text(detail, LUKS_ERR_HASH, h->hash_spec, 0);
+    cipher_bytes = out->mode == CRYPTO_MODE_XTS ? key_bytes / 2 : key_bytes;
+    out->cipher = find_cipher(family, cipher_bytes);
+    if (!out->cipher)
+        return luks_error_text(detail, LUKS_ERR_CIPHER, family, cipher_bytes);
+    out->key_len = key_bytes & ~(out->mode == CRYPTO_MODE_XTS ? 1u : 0u);
+    return GUEST_OK;
+}
+
+enum guest_err luks_parse_ivgen(struct span ivgen, struct crypto_spec *spec,
+                                struct guest_err_detail *detail)
+{
     spec->ivgen = crypto_ivgen_find((const char *)ivgen.data, ivgen.len);
     if (!spec->ivgen)
         return luks_error_text(detail, LUKS_ERR_IVGEN, ivgen, 0);
     if (spec->ivgen == CRYPTO_IVGEN_ESSIV && !spec->ivgen_hash)
         return luks_error(detail, LUKS_ERR_IVGEN_HASH);
-    spec->key_len = h->key_bytes & ~(spec->mode == CRYPTO_MODE_XTS ? 1u : 0u);
-    h->key_bytes = spec->key_len;
-    return luks_spec_error(spec, crypto_judge(spec), detail);
+    return GUEST_OK;
+}
+
+/* What the words of the header mean. */
+static enum guest_err interpret(struct luks_header *h, struct guest_err_detail *detail)
+{
+    struct span ivgen;
+    enum guest_err err =
+        luks_parse_cipher(h->cipher_name, h->cipher_mode, h->key_bytes, &h->spec, &ivgen, detail);
+
+    if (err)
+        return err;
+    h->hash = crypto_hash_find((const char *)h->hash_spec.data, h->hash_spec.len);
+    if (!h->hash)
+        return luks_error_text(detail, LUKS_ERR_HASH, h->hash_spec, 0);
+    err = luks_parse_ivgen(ivgen, &h->spec, detail);
+    if (err)
+        return err;
+    h->key_bytes = h->spec.key_len;
+    return luks_spec_error(&h->spec, crypto_judge(&h->spec), detail);
 }
 
 enum guest_err luks_read_header(struct source *source, uint64_t offset, struct luks_header *out,

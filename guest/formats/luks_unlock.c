@@ -32,13 +32,19 @@ static void diffuse(enum crypto_hash hash, uint8_t *block, size_t len)
 }
 
 /* The last block of the splitter before the stripe that makes up for it. */
-static void gather(const struct luks_header *header, const uint8_t *stripes, uint8_t *block)
+static void gather(enum crypto_hash hash, size_t key_bytes, const uint8_t *stripes, uint8_t *block)
 {
-    memset(block, 0, header->key_bytes);
+    memset(block, 0, key_bytes);
     for (unsigned i = 0; i + 1 < LUKS_STRIPES; i++) {
-        mix(block, stripes + (size_t)i * header->key_bytes, header->key_bytes);
-        diffuse(header->hash, block, header->key_bytes);
+        mix(block, stripes + (size_t)i * key_bytes, key_bytes);
+        diffuse(hash, block, key_bytes);
     }
+}
+
+void luks_merge(enum crypto_hash hash, size_t key_bytes, const uint8_t *material, uint8_t *key)
+{
+    gather(hash, key_bytes, material, key);
+    mix(key, material + (size_t)(LUKS_STRIPES - 1) * key_bytes, key_bytes);
 }
 
 /* The cipher of a slot's key material. */
@@ -86,8 +92,7 @@ enum guest_err luks_try_slot(struct source *source, uint64_t offset,
     cipher = slot_cipher(header, password, s->salt, s->iterations);
     if (cipher) {
         sector_cipher_decrypt(cipher, 0, material, len);
-        gather(header, material, key);
-        mix(key, material + (size_t)(LUKS_STRIPES - 1) * header->key_bytes, header->key_bytes);
+        luks_merge(header->hash, header->key_bytes, material, key);
         *out_match = is_master_key(header, key);
     }
     sector_cipher_free(cipher);
@@ -130,7 +135,7 @@ enum guest_err luks_make_material(const struct luks_header *header, const uint8_
 
     if (!cipher)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
-    gather(header, split, last);
+    gather(header->hash, header->key_bytes, split, last);
     mix(last, key, header->key_bytes);
     memset(split + bytes, 0, len - bytes);
     sector_cipher_encrypt(cipher, 0, split, len);

@@ -87,6 +87,8 @@ void node_free(struct node *node)
         node->driver->close(node);
     for (unsigned i = 0; i < node->nr_refs; i++)
         abi__file_ref__free_unpacked(node->refs[i], NULL);
+    if (node->wants)
+        abi__derivation__free_unpacked(node->wants, NULL);
     free(node->refs);
     free(node->extents);
     if (node->source)

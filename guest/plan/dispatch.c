@@ -26,8 +26,8 @@ static const struct method *find_in(const struct method *rows, uint32_t id)
 
 static const struct method *find_method(uint32_t id)
 {
-    static const struct method *const tables[] = {methods_open, methods_plan, methods_writer,
-                                                  methods_codec, methods_bitmap};
+    static const struct method *const tables[] = {methods_open,  methods_plan,   methods_writer,
+                                                  methods_codec, methods_bitmap, methods_derive};
     for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         const struct method *row = find_in(tables[i], id);
         if (row)

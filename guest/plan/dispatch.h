@@ -54,6 +54,7 @@ extern const struct method methods_plan[];
 extern const struct method methods_writer[];
 extern const struct method methods_codec[];
 extern const struct method methods_bitmap[];
+extern const struct method methods_derive[];
 
 /*
  * Runs one call from packed request to packed reply.

@@ -71,6 +71,7 @@ static enum guest_err fill_cipher(const struct node *node, Abi__OpenReply *reply
     out->sector_bytes = spec->sector_bytes;
     out->by_place = node->cipher_by_place;
     out->payload = node->payload_bytes;
+    out->iv_base = node->iv_base;
     return message_set_bytes(&out->key, span_of(spec->key, spec->key_len))
                ? GUEST_OK
                : err_plain(detail, GUEST_ERR_NO_MEMORY);
@@ -121,6 +122,12 @@ static enum guest_err run_open(struct session *session, const ProtobufCMessage *
     if (err) {
         source_free(source);
         return err;
+    }
+    if (node->wants) {
+        reply->derivation = node->wants;
+        node->wants = NULL;
+        node_free(node);
+        return GUEST_OK;
     }
     node->id = session->nr_nodes;
     session->nodes[session->nr_nodes++] = node;

@@ -10,6 +10,7 @@
 #include "guest/abi/error_dmg.h"
 #include "guest/abi/error_vhdx.h"
 #include "guest/abi/error_vmdk.h"
+#include "src/graph/derive.h"
 #include "src/graph/keys.h"
 #include "src/graph/layer.h"
 #include "src/io/blkdebug.h"
@@ -141,6 +142,40 @@ static Abi__Secret *fill_secret(const char *id, Abi__Secret *out)
     return out;
 }
 
+/*
+ * OPEN, and again for each key that has to be derived first.
+ *
+ * in:      request: its secret is that of format luks
+ */
+static gboolean call_until_unlocked(struct cell *cell, Abi__OpenRequest *request,
+                                    ProtobufCMessage **out_reply, GError **error)
+{
+    struct derived_keys keys = {.nr = 0};
+    gboolean ok;
+
+    for (;;) {
+        const Abi__OpenReply *reply;
+
+        request->derived = keys.list;
+        request->n_derived = keys.nr;
+        ok = cell_call(cell, CELL_METHOD_OPEN, &request->base, NULL, 0, 0,
+                       &abi__open_reply__descriptor, out_reply, error);
+        reply = ok ? (const Abi__OpenReply *)*out_reply : NULL;
+        if (!ok || reply->error != NULL || reply->derivation == NULL) {
+            break;
+        }
+        ok = request->secret != NULL && !request->no_io
+                 ? derive_key(reply->derivation, &request->secret->data, &keys, error)
+                 : wire_refuse(error, "derivation of a key");
+        protobuf_c_message_free_unpacked(*out_reply, NULL);
+        if (!ok) {
+            break;
+        }
+    }
+    derived_keys_clear(&keys);
+    return ok;
+}
+
 /* One OPEN call. */
 static gboolean call_open(const struct layer *layer, uint32_t blob, const char *format,
                           gboolean warn, struct wire_open *out, GError **error)
@@ -179,8 +214,7 @@ static gboolean call_open(const struct layer *layer, uint32_t blob, const char *
         request.encrypt_secret = fill_secret(layer->keys->encrypt_secret, &encrypt_secret);
     }
     request.vpc_size = vhd_size_rule(layer->vhd_size);
-    if (!cell_call(layer->graph->cell, CELL_METHOD_OPEN, &request.base, NULL, 0, 0,
-                   &abi__open_reply__descriptor, &reply, error)) {
+    if (!call_until_unlocked(layer->graph->cell, &request, &reply, error)) {
         return FALSE;
     }
     ok = wire_decode_open((const Abi__OpenReply *)reply, shown, out, error);

@@ -266,7 +266,8 @@ static gboolean fill(struct extents *it, struct extent *out, GError **error)
     }
     if (record->kind == CELL_EXTENT_ENCRYPTED) {
         out->cipher = layer->open.cipher;
-        out->iv_offset = layer->open.cipher_by_place ? record->offset : record->start;
+        out->iv_offset =
+            (layer->open.cipher_by_place ? record->offset : record->start) + layer->open.iv_base;
         if (out->cipher == NULL) {
             return wire_refuse(error, "encrypted extent of a plain image");
         }

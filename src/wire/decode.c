@@ -224,13 +224,15 @@ static gboolean decode_cipher(const Abi__Cipher *cipher, struct wire_open *out, 
     };
 
     if (cipher->key.len > sizeof(spec.key) || crypto_judge(&spec) != CRYPTO_FINE ||
-        cipher->payload > INT64_MAX || cipher->payload % CRYPTO_IV_SECTOR != 0) {
+        cipher->payload > INT64_MAX || cipher->payload % CRYPTO_IV_SECTOR != 0 ||
+        cipher->iv_base > INT64_MAX || cipher->iv_base % spec.sector_bytes != 0) {
         return wire_refuse(error, "cipher");
     }
     memcpy(spec.key, cipher->key.data, spec.key_len);
     out->cipher = g_memdup2(&spec, sizeof(spec));
     out->cipher_by_place = cipher->by_place != 0;
     out->payload_bytes = cipher->payload;
+    out->iv_base = cipher->iv_base;
     crypto_wipe(&spec, sizeof(spec));
     return TRUE;
 }

@@ -88,6 +88,7 @@ struct wire_open {
     gboolean encrypted, dirty, has_snapshots;
     uint64_t inside_offset, inside_size; /* the disk in an archive; 0: no archive */
     struct crypto_spec *cipher;          /* of an image that was unlocked; NULL: none */
+    uint64_t iv_base;                    /* bytes added to an offset before it gives an IV */
     gboolean cipher_by_place; /* IVs count from the start of the blob, not of the virtual disk */
     uint64_t payload_bytes;   /* of the blob before what is encrypted */
 };

@@ -159,9 +159,15 @@ static gboolean decode_luks(const Abi__LuksInfo *luks, struct luks_info *out, GE
     if (luks->ivgen_hash_alg[0] != '\0' && !wire_is_word(luks->ivgen_hash_alg)) {
         return wire_refuse(error, "words of a cipher");
     }
-    if (luks->n_slot != G_N_ELEMENTS(out->slots)) {
+    if (luks->n_slot < LUKS_INFO_SLOTS || luks->n_slot > LUKS_INFO_SLOTS_MAX) {
         return wire_refuse(error, "number of key slots");
     }
+    if (luks->version != 0 && luks->version != 2) {
+        return wire_refuse(error, "version of a header");
+    }
+    out->version = luks->version;
+    out->sector_size = luks->sector_size;
+    out->nr_slots = (unsigned)luks->n_slot;
     out->cipher_alg = g_strdup(luks->cipher_alg);
     out->cipher_mode = g_strdup(luks->cipher_mode);
     out->ivgen_alg = g_strdup(luks->ivgen_alg);
@@ -180,6 +186,10 @@ static gboolean decode_luks(const Abi__LuksInfo *luks, struct luks_info *out, GE
             .iters = luks->slot[i]->iters,
             .stripes = luks->slot[i]->stripes,
             .key_offset_bytes = luks->slot[i]->key_offset,
+            .memory_kib = luks->slot[i]->memory_kib,
+            .lanes = luks->slot[i]->lanes,
+            .kdf = wording_escape_span(luks->slot[i]->kdf.data,
+                                       MIN(luks->slot[i]->kdf.len, WIRE_FORMAT_MAX)),
         };
     }
     return TRUE;
