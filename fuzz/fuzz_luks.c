@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct guarded copy = guarded_copy(data, size, GUARDED_END);
     struct source *source = source_new_buffer(0, copy.data, size);
 
-    if (luks_read_header(source, 0, header, &detail) == GUEST_OK) {
+    if (luks_read_header(source, 0, size % 2 != 0, header, &detail) == GUEST_OK) {
         describe(header);
         cut_iterations(header);
         if (header->key_bytes > CRYPTO_KEY_MAX)

@@ -55,7 +55,7 @@ static enum guest_err open_v1(struct node *node, struct luks *luks, const Abi__O
     if (!request->no_io) {
         struct span password = span_of(request->secret->data.data, request->secret->data.len);
 
-        err = luks_unlock(node->source, 0, &luks->header, password, NULL, detail);
+        err = luks_unlock(luks_header_source(node), 0, &luks->header, password, NULL, detail);
         node->cipher = &luks->header.spec;
     }
     return err ? err : measure_payload(node, luks, detail);
@@ -88,12 +88,14 @@ static enum guest_err open_v2(struct node *node, struct luks *luks, const Abi__O
     if (!v2)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     luks->v2 = v2;
-    err = luks2_read(node->source, v2, detail);
+    err = luks2_read(luks_header_source(node), v2, detail);
+    if (err == (enum guest_err)LUKS_ERR_NOT_LUKS && luks->header.version == 2)
+        err = luks_error_numbers(detail, LUKS_ERR_VERSION, 2, 0); /* nothing but the number */
     if (!err)
         err = measure_segment(node, luks, detail);
     if (err || request->no_io)
         return err;
-    err = luks2_unlock(node->source, v2, request, &node->wants, detail);
+    err = luks2_unlock(luks_header_source(node), v2, request, &node->wants, detail);
     if (!err && !node->wants)
         node->cipher = &v2->spec;
     node->iv_base = v2->segment->iv_tweak * CRYPTO_IV_SECTOR;
@@ -118,7 +120,8 @@ static enum guest_err luks_open(struct node *node, const Abi__OpenRequest *reque
         err = luks_need_secret(request->secret, "", detail);
     if (err)
         return err;
-    err = luks_read_header(node->source, 0, &luks->header, detail);
+    err = luks_read_header(luks_header_source(node), 0, node->source->header != NULL, &luks->header,
+                           detail);
     if (!err)
         err = open_v1(node, luks, request, detail);
     else if (!request->read_write &&
@@ -149,8 +152,10 @@ static enum guest_err luks_info(struct node *node, Abi__InfoReply *reply,
 {
     const struct luks *luks = node->state;
 
-    return luks->v2 ? luks2_fill_info(luks->v2, false, reply, detail)
-                    : luks_fill_info(&luks->header, false, reply, detail);
+    bool detached = node->source->header != NULL;
+
+    return luks->v2 ? luks2_fill_info(luks->v2, detached, reply, detail)
+                    : luks_fill_info(&luks->header, detached, reply, detail);
 }
 
 const struct format_driver format_luks = {

@@ -64,12 +64,19 @@ static inline enum guest_err luks_error_text(struct guest_err_detail *detail, en
 /*
  * Reads a header and checks it, rule by rule in stock's order.
  *
- * in:      offset: of the header in the source, bytes
+ * in:      offset: of the header in the source, bytes; detached: the disk is in another file, and
+ *          may start at its start
  * out:     *out; spans point into it, so that it must not be moved
  * returns: LUKS_ERR_*; GUEST_ERR_IO
  */
-enum guest_err luks_read_header(struct source *source, uint64_t offset, struct luks_header *out,
-                                struct guest_err_detail *detail);
+enum guest_err luks_read_header(struct source *source, uint64_t offset, bool detached,
+                                struct luks_header *out, struct guest_err_detail *detail);
+
+/* Where the header of a node of format luks is: in its file, or in one of its own. */
+static inline struct source *luks_header_source(const struct node *node)
+{
+    return node->source->header ? node->source->header : node->source;
+}
 
 /* Bytes of one slot's key material, and the whole sectors that it takes. */
 uint64_t luks_material_bytes(const struct luks_header *header);

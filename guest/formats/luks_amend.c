@@ -18,7 +18,7 @@ struct keyslot_plan {
     struct plan base;
     struct luks_header header; /* as it will be */
     uint64_t offset;           /* of the header in the blob, bytes */
-    uint32_t blob;
+    struct source *source;     /* that it is in */
     bool activate;
     bool change[LUKS_SLOTS];
     uint8_t *material; /* new, or what overwrites the old; luks_material_sectors long */
@@ -45,7 +45,7 @@ static void yield_slot(const struct keyslot_plan *p, struct plan_sink *sink, uns
 {
     uint64_t at = LUKS_SLOT_AT + (uint64_t)i * LUKS_SLOT_BYTES;
 
-    memcpy(plan_write(sink, p->blob, p->offset + at, LUKS_SLOT_BYTES, CELL_NOTE_CRYPTO),
+    memcpy(plan_write(sink, p->source->blob, p->offset + at, LUKS_SLOT_BYTES, CELL_NOTE_CRYPTO),
            p->header.bytes + at, LUKS_SLOT_BYTES);
     plan_barrier(sink);
 }
@@ -54,7 +54,7 @@ static void yield_material(const struct keyslot_plan *p, struct plan_sink *sink,
 {
     uint64_t at = (uint64_t)p->header.slots[i].key_material_offset * LUKS_SECTOR_BYTES;
 
-    memcpy(plan_write(sink, p->blob, p->offset + at, material_bytes(p), CELL_NOTE_CRYPTO),
+    memcpy(plan_write(sink, p->source->blob, p->offset + at, material_bytes(p), CELL_NOTE_CRYPTO),
            p->material, material_bytes(p));
     plan_barrier(sink);
 }
@@ -99,19 +99,22 @@ static enum guest_err find_header(struct node *node, struct keyslot_plan *p,
 
     if (!node->cipher || (q ? !q->luks : node->driver != &format_luks))
         return err_plain(detail, GUEST_ERR_NOT_SUPPORTED);
-    p->blob = node->source->blob;
+    p->source = q ? node->source : luks_header_source(node);
+    p->base.file_size = p->source->size_bytes;
     p->offset = q ? q->ext.crypto_offset : 0;
-    return luks_read_header(node->source, p->offset, &p->header, detail);
+    return luks_read_header(p->source, p->offset, !q && node->source->header, &p->header, detail);
 }
 
 /* Material whose end wrapped around passes the header's rules, as in stock: it is never written. */
-static enum guest_err check_place(const struct luks_header *h, unsigned i,
+static enum guest_err check_place(const struct keyslot_plan *p, unsigned i,
                                   struct guest_err_detail *detail)
 {
+    const struct luks_header *h = &p->header;
     uint64_t end = h->slots[i].key_material_offset + luks_material_sectors(h);
+    uint64_t room = h->payload_offset ? h->payload_offset
+                                      : p->source->size_bytes / LUKS_SECTOR_BYTES; /* detached */
 
-    return end <= h->payload_offset ? GUEST_OK
-                                    : luks_error_numbers(detail, LUKS_ERR_SLOT_PAYLOAD, i, 0);
+    return end <= room ? GUEST_OK : luks_error_numbers(detail, LUKS_ERR_SLOT_PAYLOAD, i, 0);
 }
 
 static enum guest_err choose_new(struct keyslot_plan *p, const Abi__KeyslotRequest *request,
@@ -140,7 +143,7 @@ static enum guest_err activate(struct node *node, struct keyslot_plan *p,
     enum guest_err err = choose_new(p, request, &i, detail);
 
     if (!err)
-        err = check_place(h, i, detail);
+        err = check_place(p, i, detail);
     if (err)
         return err;
     if (request->iters == 0)
@@ -173,7 +176,7 @@ static enum guest_err try_slot(struct node *node, const struct keyslot_plan *p, 
 {
     uint8_t key[CRYPTO_KEY_MAX];
     enum guest_err err = luks_try_slot(
-        node->source, p->offset, &p->header, i,
+        p->source, p->offset, &p->header, i,
         span_of(request->old_password.data, request->old_password.len), key, out_match, detail);
 
     crypto_wipe(key, sizeof(key));
@@ -197,7 +200,7 @@ static enum guest_err erase_one(struct node *node, struct keyslot_plan *p,
         return luks_error_numbers(detail, LUKS_ERR_OLD_MISMATCH, i, 0);
     if (!request->force && nr_active(&p->header) == 1)
         return luks_error_numbers(detail, LUKS_ERR_LAST_SLOT, i, 0);
-    err = check_place(&p->header, i, detail);
+    err = check_place(p, i, detail);
     if (!err)
         erase(p, i);
     return err;
@@ -216,7 +219,7 @@ static enum guest_err erase_matching(struct node *node, struct keyslot_plan *p,
         if (p->header.slots[i].active == LUKS_SLOT_ACTIVE)
             err = try_slot(node, p, i, request, &match[i], detail);
         if (!err && match[i])
-            err = check_place(&p->header, i, detail);
+            err = check_place(p, i, detail);
         if (err)
             return err;
         nr += match[i];
@@ -264,7 +267,6 @@ enum guest_err luks_amend_plan(struct node *node, const Abi__KeyslotRequest *req
     if (!p)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     p->base.verbs = &verbs;
-    p->base.file_size = node->source->size_bytes;
     p->activate = request->activate;
     err = decide(node, p, request, detail);
     if (err) {

@@ -93,7 +93,7 @@ static void encode(struct luks_header *h, const uint8_t uuid[UUID_BYTES])
         luks_encode_slot(h, i);
 }
 
-static void place_slots(struct luks_header *h)
+static void place_slots(struct luks_header *h, bool detached)
 {
     uint64_t slot_bytes = align_block(luks_material_bytes(h));
 
@@ -103,7 +103,7 @@ static void place_slots(struct luks_header *h)
         h->slots[i].key_material_offset =
             (uint32_t)((LUKS_ALIGN_BYTES + i * slot_bytes) / LUKS_SECTOR_BYTES);
     }
-    h->payload_offset = (uint32_t)(payload_bytes(h->key_bytes) / LUKS_SECTOR_BYTES);
+    h->payload_offset = detached ? 0 : (uint32_t)(payload_bytes(h->key_bytes) / LUKS_SECTOR_BYTES);
 }
 
 /* What goes together; ESSIV without a hash takes SHA-256. */
@@ -142,7 +142,7 @@ enum guest_err luks_new_init(struct luks_new *out, const Abi__LuksCreate *reques
     err = choose(h, request, detail);
     if (err)
         return err;
-    place_slots(h);
+    place_slots(h, request->detached);
     if (request->random.len <
         h->key_bytes + 2 * LUKS_SALT_BYTES + UUID_BYTES + luks_material_bytes(h))
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
@@ -192,6 +192,7 @@ void luks_new_yield(const struct luks_new *made, struct plan_sink *sink, uint32_
 struct luks_plan {
     struct plan base;
     struct luks_new made;
+    uint64_t header_bytes;
     uint32_t blob;
 };
 
@@ -205,8 +206,7 @@ static enum guest_err next(struct plan *plan, struct plan_sink *sink, bool *out_
     if (!*out_done)
         return GUEST_OK;
     plan_simple(sink, CELL_OP_TRUNCATE, p->blob, plan->file_size, 0, CELL_NOTE_FILE_SIZE);
-    plan_simple(sink, CELL_OP_ZERO, p->blob, 0,
-                (uint64_t)p->made.header.payload_offset * LUKS_SECTOR_BYTES, CELL_NOTE_CRYPTO);
+    plan_simple(sink, CELL_OP_ZERO, p->blob, 0, p->header_bytes, CELL_NOTE_CRYPTO);
     luks_new_yield(&p->made, sink, p->blob, 0);
     return GUEST_OK;
 }
@@ -234,9 +234,10 @@ enum guest_err luks_create(const Abi__CreateRequest *request, struct plan **out,
     p->base.verbs = &verbs;
     p->blob = request->blob;
     err = luks_new_init(&p->made, request->luks, detail);
-    if (!err &&
-        (!add_u64(request->size, luks_new_payload_bytes(request->luks), &p->base.file_size) ||
-         p->base.file_size > INT64_MAX))
+    p->header_bytes = luks_new_payload_bytes(request->luks);
+    if (!err && (!add_u64(request->luks->detached ? 0 : request->size, p->header_bytes,
+                          &p->base.file_size) ||
+                 p->base.file_size > INT64_MAX))
         err = err_plain(detail, GUEST_ERR_FILE_TOO_LARGE);
     if (err) {
         luks_plan_free(&p->base);

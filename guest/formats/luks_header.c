@@ -81,7 +81,8 @@ static enum guest_err validate_slot(const struct luks_header *h, unsigned i,
     return GUEST_OK;
 }
 
-static enum guest_err validate(const struct luks_header *h, struct guest_err_detail *detail)
+static enum guest_err validate(const struct luks_header *h, bool detached,
+                               struct guest_err_detail *detail)
 {
     enum guest_err err = GUEST_OK;
 
@@ -95,7 +96,7 @@ static enum guest_err validate(const struct luks_header *h, struct guest_err_det
         return luks_error(detail, LUKS_ERR_CIPHER_MODE);
     if (h->hash_spec.len == LUKS_NAME_BYTES)
         return luks_error(detail, LUKS_ERR_HASH_SPEC);
-    if (h->payload_offset < LUKS_ALIGN_BYTES / LUKS_SECTOR_BYTES)
+    if (!detached && h->payload_offset < LUKS_ALIGN_BYTES / LUKS_SECTOR_BYTES)
         return luks_error(detail, LUKS_ERR_PAYLOAD_HEADER);
     if (h->mk_digest_iter == 0)
         return luks_error(detail, LUKS_ERR_ITERATIONS);
@@ -214,14 +215,14 @@ static enum guest_err interpret(struct luks_header *h, struct guest_err_detail *
     return luks_spec_error(&h->spec, crypto_judge(&h->spec), detail);
 }
 
-enum guest_err luks_read_header(struct source *source, uint64_t offset, struct luks_header *out,
-                                struct guest_err_detail *detail)
+enum guest_err luks_read_header(struct source *source, uint64_t offset, bool detached,
+                                struct luks_header *out, struct guest_err_detail *detail)
 {
     enum guest_err err = source_read_padded(source, offset, sizeof(out->bytes), out->bytes, detail);
 
     if (err)
         return err;
     decode(out);
-    err = validate(out, detail);
+    err = validate(out, detached, detail);
     return err ? err : interpret(out, detail);
 }

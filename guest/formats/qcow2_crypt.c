@@ -62,7 +62,7 @@ enum guest_err qcow2_open_luks(struct node *node, const Abi__OpenRequest *reques
     q->luks = arena_array(1, sizeof(*q->luks));
     if (!q->luks)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
-    err = luks_read_header(q->source, q->ext.crypto_offset, q->luks, detail);
+    err = luks_read_header(q->source, q->ext.crypto_offset, false, q->luks, detail);
     if (err || request->no_io)
         return err;
     node->cipher = &q->luks->spec;

@@ -45,6 +45,7 @@ void source_free(struct source *src)
 {
     if (!src)
         return;
+    source_free(src->header);
     cache_forget(src);
     free(src);
 }

@@ -27,6 +27,7 @@ struct source {
     uint64_t size_bytes;      /* of the file; a device's capacity */
     uint64_t allocated_bytes; /* on disk; 0 if unknown */
     bool read_only;
+    struct source *header; /* the file that a detached header is in, freed with this; else NULL */
     /*
      * Reads every piece completely, past the cache.
      *

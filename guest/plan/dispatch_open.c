@@ -118,6 +118,13 @@ static enum guest_err run_open(struct session *session, const ProtobufCMessage *
     source->allocated_bytes = request->blob->allocated;
     source->read_only = request->blob->read_only;
     source_prime(source, span_of(request->blob->head.data, request->blob->head.len));
+    if (request->header) {
+        source->header = session->new_source(session, request->header->id, request->header->size);
+        if (!source->header) {
+            source_free(source);
+            return err_plain(detail, GUEST_ERR_NO_MEMORY);
+        }
+    }
     err = node_open(source, request, &node, detail);
     if (err) {
         source_free(source);

@@ -51,6 +51,16 @@ static gboolean look_at_backing(const char *filename, struct create_opts *opts, 
     return TRUE;
 }
 
+#define NO_SIZE UINT64_MAX /* shown as -1 */
+
+/* A LUKS header on its own is as large as it is. */
+static gboolean is_header_alone(const struct create_opts *opts)
+{
+    const struct keyval_slot *detached = create_opts_slot(opts, "detached-header");
+
+    return detached != NULL && detached->number != 0;
+}
+
 /* What stock finds out before it says that it is formatting. */
 static gboolean complete(const struct options *opt, const char *filename, struct create_opts *opts,
                          GError **error)
@@ -64,11 +74,14 @@ static gboolean complete(const struct options *opt, const char *filename, struct
         wording_set_backing_format_missing(error, NULL);
         return FALSE;
     }
-    if (!create_opts_size(opts, &size)) {
-        wording_set_size_missing(error);
-        return FALSE;
+    if (create_opts_size(opts, &size))
+        return TRUE;
+    if (is_header_alone(opts)) {
+        create_opts_set_size(opts, NO_SIZE);
+        return TRUE;
     }
-    return TRUE;
+    wording_set_size_missing(error);
+    return FALSE;
 }
 
 /* Only create, of all that make images, has a sentence of its own for this. */
@@ -104,6 +117,8 @@ int cmd_create(const struct invocation *inv)
         g_autofree char *line = create_opts_formatting_line(opts);
         puts(line);
     }
+    if (ok && is_header_alone(opts))
+        create_opts_set_size(opts, 0);
     if (ok && !create_image(opts, filename, FALSE, &error)) {
         explain_large(opts, &error);
         ok = FALSE;

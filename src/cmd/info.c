@@ -167,10 +167,33 @@ static void add_extents(struct image_info *info, struct image *image, const stru
     }
 }
 
+/* The file that the header of a luks image is in, when it is not the image's own. */
+static void add_header(struct image_info *info, struct image *image, const struct options *opt)
+{
+    const struct image_file *file = image_header(image);
+    struct image_info *child;
+
+    if (file == NULL) {
+        return;
+    }
+    child = image_info_new();
+    child->filename = g_strdup(file->display);
+    child->format = g_strdup(file->driver);
+    describe_bytes(child, file->endpoint, opt);
+    image_info_add_child(info, "header", child);
+}
+
 /* What all files of the image take on disk together. */
 static void add_extent_sizes(struct image_info *info, struct image *image)
 {
-    const struct image_file *file;
+    const struct image_file *file = image_header(image);
+
+    if (file != NULL) {
+        uint64_t allocated = 0;
+
+        info->have_actual_size &= endpoint_allocated(file->endpoint, &allocated);
+        info->actual_size_bytes += allocated;
+    }
 
     for (unsigned i = 0; (file = image_extent(image, i)) != NULL; i++) {
         uint64_t allocated = 0;
@@ -235,6 +258,7 @@ static struct image_info *add_children(struct image_info *info, struct image *im
         return info;
     }
     add_extents(info, image, opt);
+    add_header(info, image, opt);
     if (!add_files(info, image_files(image), opt, error) ||
         (image_raw_copy(image) != NULL && !add_files(info, image_raw_copy(image), opt, error))) {
         image_info_free(info);

@@ -178,6 +178,9 @@ static gboolean measure_luks(const struct create_opts *opts, uint64_t size_bytes
     Abi__LuksCreate luks;
     g_autoptr(Cell) cell = NULL;
 
+    if (create_opts_slot(opts, "detached-header") != NULL &&
+        create_opts_slot(opts, "detached-header")->text != NULL)
+        return wording_fail(error, "Parameter 'detached-header' is unexpected");
     if (!luks_options_fill(opts, "", TRUE, &luks, error))
         return FALSE;
     cell = start_cell(error);

@@ -181,6 +181,7 @@ static gboolean call_open(const struct layer *layer, uint32_t blob, const char *
                           gboolean warn, struct wire_open *out, GError **error)
 {
     Abi__BlobInfo info = ABI__BLOB_INFO__INIT;
+    Abi__BlobInfo header = ABI__BLOB_INFO__INIT;
     Abi__OpenRequest request = ABI__OPEN_REQUEST__INIT;
     Abi__Secret secret, encrypt_secret;
     g_autofree char *shown = endpoint_shown_path(layer->endpoint);
@@ -212,6 +213,11 @@ static gboolean call_open(const struct layer *layer, uint32_t blob, const char *
             (char *)(layer->keys->encrypt_format != NULL ? layer->keys->encrypt_format : "");
         request.secret = fill_secret(layer->keys->key_secret, &secret);
         request.encrypt_secret = fill_secret(layer->keys->encrypt_secret, &encrypt_secret);
+    }
+    if (layer->header != NULL) {
+        header.id = dialogue_add_blob(layer->graph, layer->header);
+        header.size = endpoint_size(layer->header);
+        request.header = &header;
     }
     request.vpc_size = vhd_size_rule(layer->vhd_size);
     if (!call_until_unlocked(layer->graph->cell, &request, &reply, error)) {

@@ -75,6 +75,11 @@ const struct image_file *image_extent(const struct image *image, unsigned i)
     return i < image->extents->len ? g_ptr_array_index(image->extents, i) : NULL;
 }
 
+const struct image_file *image_header(const struct image *image)
+{
+    return image->header;
+}
+
 char *image_shown_name(const char *name)
 {
     return wording_escape_span((const uint8_t *)name, strlen(name));
@@ -87,6 +92,9 @@ static void free_layer(gpointer data)
     g_ptr_array_unref(image->files);
     g_clear_pointer(&image->raw_copy, g_ptr_array_unref);
     g_ptr_array_unref(image->extents);
+    if (image->header != NULL) {
+        image_file_free(image->header);
+    }
     endpoint_unref(image->endpoint);
     wire_open_clear(&image->open);
     g_free(image->filename);

@@ -115,6 +115,7 @@ struct image *image_view(struct image *image);
 gboolean image_wants_compression(const struct image *image);
 
 /* The i-th file that the image consists of besides its own, in the image's order, or NULL. */
+const struct image_file *image_header(const struct image *image); /* detached, or NULL */
 const struct image_file *image_extent(const struct image *image, unsigned i);
 
 struct image *image_backing(struct image *image); /* next layer as a view, NULL: none */

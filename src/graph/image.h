@@ -28,6 +28,7 @@ struct image {
     char *key_secret, *encrypt_secret; /* with which it was unlocked; NULL: none */
     unsigned depth;
     struct endpoint *endpoint;
+    struct image_file *header; /* a detached header; NULL: none */
     struct image *backing;
     GPtrArray *files;         /* of struct image_file *, outermost first */
     GPtrArray *raw_copy;      /* as in image_raw_copy */

@@ -18,6 +18,7 @@ struct layer {
     const char *display;
     const char *format; /* NULL: probe */
     struct endpoint *endpoint;
+    struct endpoint *header; /* a detached header; NULL: none */
     gboolean writable;
     gboolean no_lock;
     const char *vhd_size;    /* as in struct name */

@@ -52,6 +52,7 @@ void name_free(struct name *name)
     g_ptr_array_unref(name->nodes);
     name_free(name->backing);
     name_free(name->data_file);
+    name_free(name->header);
     g_clear_pointer(&name->shown, blockopts_free);
     g_clear_pointer(&name->rest, blockopts_free);
     g_free(name);
@@ -100,18 +101,22 @@ static gboolean parse_backing(struct name *name, struct blockopts *opts,
     return ok;
 }
 
-static gboolean parse_data_file(struct name *name, struct blockopts *opts, GError **error)
+/* A file that the image has beside its own. */
+static gboolean parse_other_file(struct name *name, struct blockopts *opts, const char *key,
+                                 struct name **out, GError **error)
 {
-    struct blockopts *child = blockopts_take_prefix(opts, "data-file");
-    g_autofree char *node = blockopts_take(opts, "data-file");
+    struct blockopts *child = blockopts_take_prefix(opts, key);
+    g_autofree char *node = blockopts_take(opts, key);
     gboolean ok = TRUE;
 
     if (node != NULL) {
         ok = name_fail_reference(error, node);
     } else if (blockopts_count(child) > 0) {
-        name->data_file = name_new();
-        name->data_file->cache = name->cache;
-        ok = name_parse_child(name->data_file, child, "data-file", error);
+        *out = name_new();
+        (*out)->cache = name->cache;
+        ok = blockopts_get(child, "driver") != NULL || blockopts_get(child, "filename") != NULL
+                 ? name_parse_child(*out, child, key, error)
+                 : wording_fail(error, "Must specify either driver or file");
     }
     blockopts_free(child);
     return ok;
@@ -130,9 +135,14 @@ static gboolean parse_format(struct name *name, struct blockopts *opts,
     }
     if (maybe_chain) {
         name_drop_tuning(opts);
-        if (!parse_backing(name, opts, request, error) || !parse_data_file(name, opts, error)) {
+        if (!parse_backing(name, opts, request, error) ||
+            !parse_other_file(name, opts, "data-file", &name->data_file, error)) {
             return FALSE;
         }
+    }
+    if (name->driver != NULL && strcmp(name->driver, "luks") == 0 &&
+        !parse_other_file(name, opts, "header", &name->header, error)) {
+        return FALSE;
     }
     return may_lack_file || name_parse_below(name, opts, "file", error);
 }

@@ -88,6 +88,7 @@ struct name {
     char *backing_node;     /* a node reference, which can only be refused */
     struct name *backing;   /* NULL: as the image says */
     struct name *data_file; /* NULL: as the image says */
+    struct name *header;    /* of luks: the file that the header is in; NULL: the image's own */
 
     struct blockopts *rest; /* options of the format, not taken by anybody yet */
 };

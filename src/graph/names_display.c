@@ -191,6 +191,17 @@ static struct shown show_over(struct name *name, guint level, const struct block
     return out;
 }
 
+/* The file that the header is in, which a plain name does not lead to but does not hide either. */
+static void show_header(struct name *header, struct blockopts *full)
+{
+    struct shown shown = show_node(header, 0);
+
+    g_free(header->display);
+    header->display = shown_text(&shown);
+    blockopts_put(full, "header", shown.full);
+    shown_clear(&shown);
+}
+
 /* The image that a name is about. */
 static struct shown show_name(struct name *name)
 {
@@ -202,6 +213,9 @@ static struct shown show_name(struct name *name)
         return show_node(name, 0);
     } else {
         out = show_over(name, 0, name->shown, name->driver, FALSE);
+    }
+    if (name->header != NULL) {
+        show_header(name->header, out.full);
     }
     g_free(name->display);
     name->display = shown_text(&out);

@@ -104,6 +104,7 @@ gboolean image_reopen(struct image *image, GError **error)
         .options = &options,
         .display = image->filename,
         .endpoint = image->endpoint,
+        .header = image->header != NULL ? image->header->endpoint : NULL,
         .writable = TRUE,
     };
 
@@ -127,6 +128,32 @@ static struct image *new_image(const struct layer *layer)
     image->depth = layer->parent != NULL ? layer->parent->depth + 1 : 0;
     g_ptr_array_add(layer->graph->images, image);
     return image;
+}
+
+/* Opens the file that a luks image's header is in, when the user named one. */
+static gboolean open_header(struct layer *layer, const struct name *name, struct image_file **out,
+                            GError **error)
+{
+    struct layer file = *layer;
+    g_autoptr(Endpoint) endpoint = NULL;
+
+    *out = NULL;
+    if (name == NULL || name->header == NULL) {
+        return TRUE;
+    }
+    endpoint =
+        leaf_open(name->header, layer->writable ? ENDPOINT_WRITE : 0, layer->options, NULL, error);
+    if (endpoint == NULL) {
+        return FALSE;
+    }
+    file.endpoint = endpoint;
+    file.no_lock = name->header->no_lock;
+    if (!layer_take_locks(&file, "luks", FALSE, error)) {
+        return FALSE;
+    }
+    *out = image_file_new(NULL, name->header->display, endpoint);
+    layer->header = (*out)->endpoint;
+    return TRUE;
 }
 
 /* A raw image at the top needs no cell: there is nothing in it to interpret. */
@@ -353,10 +380,14 @@ static gboolean look_inside(const struct layer *layer, struct image *image, GErr
     return interpret(&part, image, error);
 }
 
-static struct image *open_layer(const struct layer *layer, const struct name *name, GError **error)
+static struct image *open_layer(const struct layer *asked, const struct name *name, GError **error)
 {
-    struct image *image = new_image(layer);
+    struct image *image = new_image(asked);
+    struct layer own = *asked, *layer = &own;
 
+    if (!open_header(layer, name, &image->header, error)) {
+        return NULL;
+    }
     if (layer->parent == NULL && is_plainly_raw(layer)) {
         image->format = g_strdup("raw");
         if (!layer_take_locks(layer, "raw", FALSE, error)) {

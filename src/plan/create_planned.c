@@ -57,9 +57,10 @@ static gboolean fill_luks(const struct create_opts *opts, Abi__LuksCreate *out, 
 {
     const struct keyval_slot *detached = create_opts_slot(opts, "detached-header");
 
-    if (detached != NULL && detached->number != 0)
-        return wording_fail(error, "Detached LUKS headers are not built yet in instar");
-    return luks_options_fill(opts, "", FALSE, out, error);
+    if (!luks_options_fill(opts, "", FALSE, out, error))
+        return FALSE;
+    out->detached = detached != NULL && detached->number != 0;
+    return TRUE;
 }
 
 gboolean create_start_plan(struct cell *cell, const struct create_opts *opts, uint64_t size_bytes,

@@ -28,7 +28,7 @@ set -- $luks
 nr_luks=$#
 set -- $qcow2
 nr_qcow2=$#
-plan $((nr_luks + nr_qcow2 + 12 + 16))
+plan $((nr_luks + nr_qcow2 + 12 + 16 + 5))
 
 secret="--object secret,id=s,data=x"
 noise r.raw 700k
@@ -143,3 +143,30 @@ for kind in luks qcow2; do
     exits 1 && says 'all keyslots are in use' && opens s
     ok "$kind: and not nine"
 done
+
+# a header of its own, which stock reads since 10.0
+if newer=$("$test_lib/oracle" 10.0); then
+    run create -f luks $more -o key-secret=s,iter-time=10,detached-header=on h.luks
+    exits 0 && prints 'size=-1 key-secret=s iter-time=10 detached-header=on$' &&
+        [ "$(stat -c %s h.luks)" = 2068480 ]
+    ok "a header alone"
+    cp r.raw d.raw
+    # shellcheck disable=SC2089
+    detached="file.filename=d.raw,header.filename=h.luks"
+    run convert -n --target-image-opts $more r.raw driver=luks,key-secret=s,$detached
+    exits 0 && ! cmp -s r.raw d.raw &&
+        $newer compare -q $more --image-opts driver=luks,key-secret=s,$detached driver=raw,file.filename=r.raw
+    ok "convert -n into what it describes"
+    run amend $more -o state=active,new-secret=t,iter-time=10,keyslot=7 --image-opts driver=luks,key-secret=s,$detached
+    exits 0 && $newer compare -q $more --image-opts driver=luks,key-secret=t,$detached driver=raw,file.filename=r.raw
+    ok "a slot is added"
+    run amend $more -o state=inactive,old-secret=s --image-opts driver=luks,key-secret=t,$detached
+    exits 0 && $newer compare -q $more --image-opts driver=luks,key-secret=t,$detached driver=raw,file.filename=r.raw &&
+        ! $newer compare -q $more --image-opts driver=luks,key-secret=s,$detached driver=raw,file.filename=r.raw 2>/dev/null
+    ok "and one erased"
+    run convert -O luks $more -o key-secret=s,iter-time=10,detached-header=on r.raw c.luks
+    exits 1 && says "Could not open 'c.luks': LUKS payload is overlapping with the header"
+    ok "convert cannot make both files"
+else
+    skip "a header of its own" "stock qemu-img 10.0 is not on this machine" 5
+fi

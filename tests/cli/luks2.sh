@@ -60,10 +60,10 @@ variants="sector-size=512
     luks2-keyslots-size=2m
     label=name"
 set -- $variants
-plan $(($# + 36 + 42 + 6))
+plan $(($# + 37 + 42 + 6))
 
 for variant in $variants; do
-    options="--$(echo "$variant" | sed 's/,/ --/g')"
+    options="--${variant//,/ --}"
     cost="--pbkdf-force-iterations 1000"
     case $variant in *argon2*iterations*) cost= ;; *argon2*) cost="--pbkdf-force-iterations 4" ;;
     *) cost="$cost --pbkdf pbkdf2" ;; esac
@@ -122,6 +122,13 @@ run create -q -f qcow2 -b "json:{'driver':'luks','key-secret':'s','file':{'drive
 run convert -O raw $keys --image-opts driver=qcow2,file.filename=top.qcow2,backing.key-secret=s o.raw
 exits 0 && cmp -s o.raw plain.raw
 ok "a backing file"
+
+cp plain.raw d.raw
+cryptsetup reencrypt -q --encrypt --type luks2 --header h.img $cheap --force-offline-reencrypt \
+    --key-file pw d.raw >/dev/null 2>&1
+run compare $keys --image-opts driver=luks,key-secret=s,file.filename=d.raw,header.filename=h.img $plain
+exits 0 && ! cmp -s d.raw plain.raw
+ok "a header in a file of its own"
 
 # keys
 run convert -O raw $keys --image-opts "$(spec k.img t)" o.raw
