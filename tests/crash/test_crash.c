@@ -9,6 +9,9 @@
  * clusters are allowed), and every sector of the virtual disk must hold what it held before or what
  * it holds at the end. Some results, evenly spread, are given to stock's check as well.
  *
+ * INSTAR_CRASH_POINTS: how many random states each case has; `./dev soak crash` asks for 10,000.
+ * Half of them are subsets of a stage, half are the same with some of the writes torn.
+ *
  * The rows are in cases_FORMAT.c, whoever changes an image in changes.c, the judges in judge.c.
  */
 #include <glib.h>
@@ -18,9 +21,10 @@
 
 #include "tests/crash/judge.h"
 
-#define STOCK_CHECKS  8  /* results of one case that stock looks at */
+#define STOCK_CHECKS  8 /* results of one case that stock looks at; of a soak, one in so many: */
+#define STOCK_SOAKED  100
 #define TORN_PER_STEP 3  /* torn states of a step of several sectors */
-#define SUBSETS       40 /* random subsets of one case's stages */
+#define SUBSETS       40 /* random states of one case, unless the environment says how many */
 
 /* ---- states ---- */
 
@@ -66,6 +70,25 @@ static void judge_prefixes(struct trial *t, const struct disk *start)
     disk_free(&disk);
 }
 
+static unsigned random_states(void)
+{
+    const char *text = g_getenv("INSTAR_CRASH_POINTS");
+    return text ? (unsigned)g_ascii_strtoull(text, NULL, 10) : SUBSETS;
+}
+
+/* Carries out a step, or, torn, some of its sectors. */
+static void do_step(struct disk *disk, const struct step *step, GRand *rand, gboolean torn)
+{
+    uint64_t sectors = step->length / SECTOR;
+    if (!torn || sectors < 2 || (step->kind != STEP_WRITE && step->kind != STEP_ZERO)) {
+        disk_step(disk, step, 0, step->length);
+        return;
+    }
+    uint64_t from = (uint64_t)g_rand_int_range(rand, 0, (gint32)sectors);
+    uint64_t to = (uint64_t)g_rand_int_range(rand, (gint32)from, (gint32)sectors + 1);
+    disk_step(disk, step, from * SECTOR, to == sectors ? step->length : to * SECTOR);
+}
+
 /* One stage, any of whose writes may have been carried out, in any order. Sizes come first. */
 static void judge_subset(struct trial *t, const struct disk *start, unsigned from, unsigned to,
                          GRand *rand, unsigned turn)
@@ -101,7 +124,7 @@ static void judge_subset(struct trial *t, const struct disk *start, unsigned fro
         }
     }
     for (unsigned i = 0; i < nr; i++)
-        disk_step(&disk, step_at(t, order[i]), 0, step_at(t, order[i])->length);
+        do_step(&disk, step_at(t, order[i]), rand, turn % 2 == 1 && g_rand_boolean(rand));
     judge(t, &disk, "stage at step %u, subset %u", from, turn);
     disk_free(&disk);
 }
@@ -109,7 +132,7 @@ static void judge_subset(struct trial *t, const struct disk *start, unsigned fro
 static void judge_subsets(struct trial *t, const struct disk *start)
 {
     GRand *rand = g_rand_new_with_seed(20);
-    for (unsigned turn = 0; turn < SUBSETS && !g_test_failed(); turn++) {
+    for (unsigned turn = 0; turn < random_states() && !g_test_failed(); turn++) {
         unsigned at = (unsigned)g_rand_int_range(rand, 0, (gint32)t->steps->len);
         unsigned from = at, to = at;
         while (from > 0 && step_at(t, from - 1)->kind != STEP_BARRIER)
@@ -201,6 +224,8 @@ static void run_case(const struct crash_case *c, const char *image_format)
     if (t.c->change == change_rebase)
         g_assert_cmpmem(t.old_content, t.old_len, t.new_content, t.new_len);
     t.stock_every = MAX(1, t.steps->len * 2 / STOCK_CHECKS);
+    if (random_states() > SUBSETS)
+        t.stock_every = STOCK_SOAKED;
     judge_prefixes(&t, &start);
     judge_subsets(&t, &start);
     g_test_message("%u steps, %u states judged", t.steps->len, t.judged);
