@@ -2,8 +2,9 @@
 /*
  * A recursive-descent parser over the tokens of one value.
  *
- * Stock collects tokens until brackets balance and only then parses them, so a character that is no
- * token wins over any mistake of grammar before it.
+ * Until 10.0 stock collects tokens until brackets balance and only then parses them, so a character
+ * that is no token wins over any mistake of grammar before it. 11.1 parses as it reads, has other
+ * words, and knows where a number at the end of the text stops only behind it.
  */
 #include "compat/json_parse.h"
 
@@ -12,6 +13,7 @@
 
 #include "compat/json_lex.h"
 #include "compat/json_string.h"
+#include "compat/profile.h"
 #include "compat/wording.h"
 
 #define MAX_DEPTH 1024
@@ -71,18 +73,34 @@ static gboolean take_punctuation(struct parser *parser, char c)
     return TRUE;
 }
 
+/* Complains of the next token; the end of the text and what is no token have their own words. */
+static void refuse_token(struct parser *parser, const char *what)
+{
+    const struct json_token *token = parser->token;
+
+    if (token->kind == TOKEN_END) {
+        json_set_end_error(&parser->error, token);
+    } else if (token->kind == TOKEN_STRAY) {
+        json_set_error(&parser->error, token, "stray '%.*s'", (int)token->len, token->text);
+    } else {
+        json_set_error(&parser->error, token, "%s", what);
+    }
+}
+
 /* Demands a character between or behind things; `what` is said when another token is there. */
 static gboolean expect(struct parser *parser, char c, const char *what)
 {
     if (take_punctuation(parser, c)) {
         return TRUE;
     }
-    if (parser->token->kind == TOKEN_END) {
-        json_set_end_error(&parser->error, parser->token);
-    } else {
-        json_set_error(&parser->error, parser->token, "%s", what);
-    }
+    refuse_token(parser, what);
     return FALSE;
+}
+
+/* The older sentence or the one of 11.1. */
+static const char *words(const char *older, const char *newer)
+{
+    return profile_get()->json_position ? newer : older;
 }
 
 static gboolean has_key(const struct json_node *object, const char *key)
@@ -95,20 +113,35 @@ static gboolean has_key(const struct json_node *object, const char *key)
     return FALSE;
 }
 
+/* Where a key that was there before is noticed: 11.1 has read its value by then. */
+static const struct json_token *duplicate_at(const struct parser *parser,
+                                             const struct json_token *key,
+                                             const struct json_node *value)
+{
+    gboolean container = value->kind == JSON_OBJECT || value->kind == JSON_LIST;
+
+    return !profile_get()->json_position ? key : container ? parser->token : parser->token - 1;
+}
+
 static gboolean parse_pair(struct parser *parser, struct json_node *object)
 {
     const struct json_token *start = parser->token;
-    struct json_node *key = parse_value(parser), *value;
+    struct json_node *key, *value;
 
+    if (profile_get()->json_position && start->kind != TOKEN_STRING) {
+        refuse_token(parser, "expecting key");
+        return FALSE;
+    }
+    key = parse_value(parser);
     if (key == NULL) {
         return FALSE;
     }
     if (key->kind != JSON_STRING) {
         json_set_error(&parser->error, start, "key is not a string in object");
-    } else if (expect(parser, ':', "missing : in object pair")) {
+    } else if (expect(parser, ':', words("missing : in object pair", "expecting ':'"))) {
         value = parse_value(parser);
         if (value != NULL && has_key(object, key->text)) {
-            json_set_error(&parser->error, start, "duplicate key");
+            json_set_error(&parser->error, duplicate_at(parser, start, value), "duplicate key");
             json_node_free(value);
         } else if (value != NULL) {
             g_ptr_array_add(object->keys, g_steal_pointer(&key->text));
@@ -146,8 +179,9 @@ static struct json_node *parse_container(struct parser *parser, enum json_kind k
             return node;
         }
         if (!expect(parser, ',',
-                    kind == JSON_OBJECT ? "expected separator in dict"
-                                        : "expected separator in list")) {
+                    kind == JSON_OBJECT
+                        ? words("expected separator in dict", "expected ',' or '}'")
+                        : words("expected separator in list", "expected ',' or ']'"))) {
             break;
         }
     }
@@ -251,12 +285,10 @@ static struct json_node *parse_value(struct parser *parser)
         }
         break;
     case TOKEN_END:
-        json_set_end_error(&parser->error, token);
-        return NULL;
-    case TOKEN_STRAY: /* never collected */
+    case TOKEN_STRAY:
         break;
     }
-    json_set_error(&parser->error, token, "expecting value");
+    refuse_token(parser, "expecting value");
     return NULL;
 }
 
@@ -272,25 +304,38 @@ static gboolean count_brackets(const struct json_token *token, int *braces, int 
     return *braces >= 0 && *brackets >= 0 && (*braces > 0 || *brackets > 0);
 }
 
+/* Whether the end of the text follows a token that ends with what is no part of it. */
+static gboolean cut_off(const struct json_token *last, const struct json_token *end)
+{
+    return (last->kind == TOKEN_NUMBER || last->kind == TOKEN_KEYWORD) && last->line == end->line &&
+           last->column + last->len == end->column;
+}
+
 /*
- * Collects the tokens of one value, with TOKEN_END behind them.
+ * Collects the tokens of one value, with TOKEN_END behind them; in 11.1 up to text that is no
+ * token, which is the last then.
  *
  * returns: FALSE with *error for text that is no token, or nested too deeply
  */
 static gboolean collect(struct json_lexer *lexer, GArray *tokens, GError **error)
 {
+    gboolean streaming = profile_get()->json_position;
     int braces = 0, brackets = 0;
     struct json_token token;
     gboolean more;
 
     do {
         token = json_lexer_next(lexer);
-        if (token.kind == TOKEN_STRAY) {
+        if (token.kind == TOKEN_STRAY && !streaming) {
             json_set_error(error, &token, "stray '%.*s'", (int)token.len, token.text);
             return FALSE;
         }
+        if (token.kind == TOKEN_END && streaming && tokens->len > 0) {
+            token.column +=
+                cut_off(&g_array_index(tokens, struct json_token, tokens->len - 1), &token);
+        }
         g_array_append_val(tokens, token);
-        if (token.kind == TOKEN_END) {
+        if (token.kind == TOKEN_END || token.kind == TOKEN_STRAY) {
             return TRUE;
         }
         more = count_brackets(&token, &braces, &brackets);

@@ -103,12 +103,12 @@ static gboolean parse_file(struct name *name, struct blockopts *opts, GError **e
     name->leaf = LEAF_FILE;
     if (locking != NULL && strcmp(locking, "on") != 0 && strcmp(locking, "off") != 0 &&
         strcmp(locking, "auto") != 0) {
-        return wording_fail(error, "Parameter 'locking' does not accept value '%s'", locking);
+        return wording_fail(error, "invalid parameter value: %s", locking);
     }
     name->no_lock = locking != NULL && strcmp(locking, "off") == 0;
     if (aio != NULL && strcmp(aio, "threads") != 0 && strcmp(aio, "native") != 0 &&
         strcmp(aio, "io_uring") != 0) {
-        return wording_fail(error, "Parameter 'aio' does not accept value '%s'", aio);
+        return wording_fail(error, "invalid parameter value: %s", aio);
     }
     if (aio != NULL && strcmp(aio, "native") == 0 && !name->cache.direct) {
         return wording_fail(error, "aio=native was specified, but it requires cache.direct=on, "
@@ -148,6 +148,23 @@ static gboolean is_null_driver(const char *driver)
     return strcmp(driver, "null-co") == 0 || strcmp(driver, "null-aio") == 0;
 }
 
+/* A folder as a disk: what is wrong with the name comes before that there is no such thing yet. */
+static gboolean refuse_vvfat(const struct blockopts *opts, GError **error)
+{
+    const char *folder = blockopts_get(opts, "dir");
+    GDir *dir;
+
+    if (folder == NULL) {
+        return wording_fail(error, "vvfat block driver requires a 'dir' option");
+    }
+    dir = g_dir_open(folder, 0, NULL);
+    if (dir == NULL) {
+        return wording_fail(error, "Could not read directory %s", folder);
+    }
+    g_dir_close(dir);
+    return wording_fail(error, "The 'vvfat' protocol is not built yet in instar");
+}
+
 static gboolean add_protocol(struct name *name, const char *driver, struct blockopts *opts,
                              const char *key, GError **error)
 {
@@ -164,6 +181,8 @@ static gboolean add_protocol(struct name *name, const char *driver, struct block
         ok = parse_file(name, opts, error);
     } else if (is_null_driver(driver)) {
         ok = parse_null(name, driver, opts, error);
+    } else if (strcmp(driver, "vvfat") == 0) {
+        ok = refuse_vvfat(opts, error);
     } else {
         ok = wording_fail(error, "The '%s' protocol is not built yet in instar", driver);
     }
@@ -369,7 +388,14 @@ static gboolean options_of(const char *driver, const char *text, gboolean prefix
         return split_pair(rest, "x-raw", opts,
                           "blkverify requires raw copy and original image path", error);
     }
-    if (g_strcmp0(driver, "blkdebug") == 0) {
+    if (g_strcmp0(driver, "vvfat") == 0) {
+        const char *last = strrchr(text, ':');
+
+        if (!g_str_has_prefix(text, "fat:")) {
+            return wording_fail(error, "File name string must start with 'fat:'");
+        }
+        blockopts_set(opts, "dir", last + 1);
+    } else if (g_strcmp0(driver, "blkdebug") == 0) {
         blockopts_set(opts, "x-image", rest);
     } else if (g_strcmp0(driver, "blkverify") == 0) {
         blockopts_set(opts, "x-image", rest);

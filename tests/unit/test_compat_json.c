@@ -245,7 +245,7 @@ static void test_parse_position(void)
         "{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"a.raw\"}", &one_line));
     g_assert_cmpstr(one_line->message, ==, "1:60: JSON parse error, premature end of input");
     g_assert_null(json_parse("{\n \"a\" 1}", &two_lines));
-    g_assert_cmpstr(two_lines->message, ==, "2:6: JSON parse error, missing : in object pair");
+    g_assert_cmpstr(two_lines->message, ==, "2:6: JSON parse error, expecting ':'");
 }
 
 static void test_parse_depth(void)
