@@ -55,6 +55,7 @@ static const struct profile profiles[PROFILE_NR] = {
             .snapshot_wide = TRUE,
             .bench_fits = TRUE,
             .json_position = TRUE,
+            .close_flush = TRUE,
             .blkdebug_names_config = TRUE,
         },
 };

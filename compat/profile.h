@@ -35,6 +35,7 @@ struct profile {
     gboolean vhd_geometry;          /* vpc: the geometry is the size, but for some creators (7.2) */
     gboolean bench_fits;            /* bench: offsets wrap so that a request fits behind them */
     gboolean json_position;         /* JSON errors start with line:column */
+    gboolean close_flush;           /* a flush that fails while a file is closed is told */
     gboolean blkdebug_names_config; /* blkdebug: a missing configuration file is named */
 };
 

@@ -37,6 +37,9 @@ struct create_extras {
 gboolean create_start_plan(struct cell *cell, const struct create_opts *opts, uint64_t size_bytes,
                            const struct create_extras *extras, GError **error);
 
+/* In 11.1: says that the file cannot be flushed as it is closed, once a node that closes. */
+void create_tell_close(struct endpoint *endpoint);
+
 /* A write that failed: the words every format but qcow2 has for it. FALSE, always. */
 gboolean create_write_error(int number, GError **error);
 

@@ -121,8 +121,10 @@ static gboolean apply_qcow2(struct cell *cell, const char *filename,
         {.blob = CREATE_DATA_BLOB, .endpoint = data.endpoint},
     };
     unsigned nr_targets = options->data_file != NULL ? 2 : 1;
-    if (!apply_plan(cell, targets, nr_targets, &failed, NULL, error))
+    if (!apply_plan(cell, targets, nr_targets, &failed, NULL, error)) {
+        create_tell_close(image.endpoint);
         return set_write_error(failed, error);
+    }
     failed = endpoint_flush(image.endpoint);
     if (failed != 0)
         return set_write_error(failed, error);
