@@ -14,10 +14,11 @@
 #include "src/copy/copy.h"
 #include "src/copy/reader.h"
 
-#define COPY_JOB_BYTES (1u << 20)
-#define COPY_JOB_MAX   (2u << 20)
-#define COPY_SLOTS     3u /* of each worker: how far it may be ahead of what is written */
-#define COPY_SECTOR    512u
+#define COPY_JOB_BYTES    (1u << 20)
+#define COPY_PACKED_BYTES (384u << 10) /* of jobs with something to decode */
+#define COPY_JOB_MAX      (2u << 20)
+#define COPY_SLOTS        2u /* of each worker: how far it may be ahead of what is written */
+#define COPY_SECTOR       512u
 
 #define COPY_WRITE_BACK (32u << 20) /* written before the kernel is told to begin with it */
 

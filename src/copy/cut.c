@@ -175,6 +175,15 @@ static gboolean fill_rests(struct cutter *cutter, struct job *job, GError **erro
     return TRUE;
 }
 
+/* Where a job that holds [start, at) ends if what follows has to be decoded. */
+static guint64 packed_end(const struct cut_rules *rules, guint64 start, guint64 at)
+{
+    guint64 end = (start / rules->packed_bytes + 1) * rules->packed_bytes;
+    guint64 unit = rules->unit_bytes;
+
+    return MAX(end, (at + unit - 1) / unit * unit);
+}
+
 /* Collects pieces up to the next multiple of job_bytes, or to a unit where something bare begins.
  */
 static int cut_data(struct cutter *cutter, struct job **out, GError **error)
@@ -190,6 +199,13 @@ static int cut_data(struct cutter *cutter, struct job **out, GError **error)
         guint64 most = end - at;
         struct piece piece;
 
+        if (cutter->piece.kind == PIECE_COMPRESSED) {
+            end = MIN(end, packed_end(rules, start, at));
+            if (at == end) {
+                break;
+            }
+            most = end - at;
+        }
         if (is_bare(cutter, &cutter->piece)) {
             guint64 into = at % rules->unit_bytes;
 

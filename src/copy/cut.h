@@ -33,6 +33,7 @@ struct cut_rules {
     void *user;
     guint64 unit_bytes;
     guint64 job_bytes;    /* a multiple of unit_bytes */
+    guint64 packed_bytes; /* the same for jobs with something to decode: it is in memory twice */
     gboolean drop_zeros;  /* zeros need not be written */
     gboolean zero_ranges; /* long zeros become jobs of their own, else they are data */
 };

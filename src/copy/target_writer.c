@@ -20,7 +20,9 @@
 #include "src/wire/decode.h"
 
 #define BLOBS_MAX     CELL_BLOBS_MAX
-#define LEASE_MIN     (8ull << 20)
+#define LEASE_UNITS   128u /* the least lease is as many units, within these two: */
+#define LEASE_MIN     (1ull << 20)
+#define LEASE_MIN_MAX (8ull << 20)
 #define LEASE_MAX     (64ull << 20)
 #define LEASE_ALIGN   512u  /* not every format has its units on multiples of them */
 #define REPORTS_BATCH 4096u /* places reported in one call */
@@ -112,11 +114,14 @@ static gboolean apply(struct writer *writer, struct target_fault *fault)
 /*
  * How much room to ask for next. What is left at the end is given back, but tables that are
  * written before may have to go behind a lease that is not used up yet. So its size is a fraction
- * of what was used, and not less than what several workers write while the next is fetched.
+ * of what was used, and not less than what several workers write while the next is fetched; small
+ * units fill tables so fast that they are written early.
  */
 static guint64 next_lease(const struct writer *writer)
 {
-    return CLAMP(writer->leased_bytes / 8, LEASE_MIN, LEASE_MAX);
+    guint64 least = CLAMP(writer->target.shape.unit_bytes * LEASE_UNITS, LEASE_MIN, LEASE_MIN_MAX);
+
+    return CLAMP(writer->leased_bytes / 8, least, LEASE_MAX);
 }
 
 static gboolean fetch_lease(struct writer *writer, guint64 bytes, struct target_fault *fault)

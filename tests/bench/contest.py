@@ -2,6 +2,7 @@
 """Runs stock qemu-img and ours by turns, and keeps medians."""
 
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -67,10 +68,10 @@ class Contest:
         cpus = {label: [] for label, *_ in runners}
         sizes = {}
         for turn in range(self.rounds):
-            # Each starts a round in its turn: what one run leaves behind (dirty pages, memory that the
-            # machine gave back) is paid by the next, whoever that is.
-            first = turn % len(runners)
-            for label, program, argv, sandbox in runners[first:] + runners[:first]:
+            # What one run leaves behind (dirty pages, memory that the machine gave back) is paid by the
+            # next: so it is not always the same that comes behind the same.
+            order = random.Random(turn).sample(runners, len(runners))
+            for label, program, argv, sandbox in order:
                 wall = cpu = peak = 0
                 for _ in range(repeat):
                     if reset:
