@@ -41,6 +41,11 @@ static const struct wording_row rows[] = {
     {VHDX_LINE_REGION, "VHDX region {0}-{1} overlaps with region {2}-{3}"},
     {VHDX_LINE_OVERFLOW, "VHDX BAT entry {0} offset overflow."},
     {VHDX_LINE_START, "VHDX BAT entry {0} start offset {1}" TRUNCATED},
+    {VHDX_FOUND_HEADER, "ERROR header {0} is broken"},
+    {VHDX_FOUND_REGIONS, "ERROR region table {0} is broken"},
+    {VHDX_FOUND_OVERLAP, "ERROR BAT entry {0} at offset {2#x} lies over that of entry {1}"},
+    {VHDX_FOUND_NO_BITMAP, "ERROR BAT entry {0} is partially present and has no sector bitmap"},
+    {VHDX_FOUND_BITMAP, "ERROR BAT entry {0}: no sector bitmap can be at offset {1#x}"},
     {VHDX_LINE_END, "VHDX BAT entry {0} end offset {1}" TRUNCATED},
 };
 

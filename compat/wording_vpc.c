@@ -43,6 +43,8 @@ static const struct wording_row rows[] = {
     {VPC_FOUND_BLOCK_OVERLAP, "ERROR block {0} at offset {2#x} lies over block {1}"},
     {VPC_FOUND_BLOCK_BEYOND, "Leaked block {0}: past the end of the disk"},
     {VPC_FOUND_LEAK, "Leaked space: {1} bytes at offset {0#x} belong to no block"},
+    {VPC_FOUND_START, "ERROR the footer at the start of the file is broken"},
+    {VPC_FOUND_BLOCK_OUTSIDE, "ERROR block {0} at offset {1#x} ends past the end of the file"},
     {VPC_FOUND_SHORT, "ERROR the file has {0} bytes, the disk needs {1}"},
 };
 

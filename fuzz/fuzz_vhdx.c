@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A VHDX, opened and read in every way: the whole map, info, check, and its log replayed. The input
- * is the image with the checksums of headers, region table and log made right.
+ * A VHDX, opened and read in every way: the whole map, info, check, and repaired, its log replayed.
+ * The input is the image with the checksums of headers, region table and log made right.
  */
 #include <glib.h>
 
 #include "fuzz/whole.h"
 #include "guest/lib/crc32c.h"
 
-#define SECTOR        4096u
-#define IMAGE_BYTES   (10u << 20)
-#define MAP_WORDS     2048u
-#define DRAIN_BATCHES 64
+#define SECTOR      4096u
+#define IMAGE_BYTES (10u << 20)
+#define MAP_WORDS   2048u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,23 +48,6 @@ static uint8_t *unpack(const uint8_t *data, size_t *size)
     return image;
 }
 
-/* A log that must be replayed: the plan is drained. */
-static void replay(struct fuzz_session *s)
-{
-    const struct node *node = fuzz_open(s, "vhdx", true, true);
-    Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
-
-    if (!node || !node->dirty)
-        return;
-    request.node = node->id;
-    request.fix_errors = true;
-    Abi__CheckReply *reply = (Abi__CheckReply *)fuzz_call(s, CELL_METHOD_CHECK, &request.base, 0,
-                                                          &abi__check_reply__descriptor);
-    if (reply && reply->repairs)
-        fuzz_drain(s, DRAIN_BATCHES, UINT64_MAX / 2);
-    fuzz_forget(reply);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_session s;
@@ -73,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_session_start(&s, image, size);
     fuzz_read_all(&s, "vhdx");
     fuzz_check(&s, "vhdx");
-    replay(&s);
+    fuzz_repair(&s, "vhdx");
     fuzz_session_end(&s);
     return 0;
 }

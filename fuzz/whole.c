@@ -5,9 +5,10 @@
 
 #include "guest/plan/chain_read.h"
 
-#define MAP_RECORDS  512
-#define TAIL_BYTES   (1u << 20)
-#define BITMAP_BYTES 4096u
+#define MAP_RECORDS   512
+#define DRAIN_BATCHES 64
+#define TAIL_BYTES    (1u << 20)
+#define BITMAP_BYTES  4096u
 
 static void map_all(struct fuzz_session *s, const struct node *node)
 {
@@ -70,6 +71,22 @@ void fuzz_check(struct fuzz_session *s, const char *format)
         return;
     request.node = node->id;
     fuzz_forget(fuzz_call(s, CELL_METHOD_CHECK, &request.base, 0, &abi__check_reply__descriptor));
+}
+
+void fuzz_repair(struct fuzz_session *s, const char *format)
+{
+    const struct node *node = fuzz_open(s, format, true, true);
+    Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
+
+    if (!node)
+        return;
+    request.node = node->id;
+    request.fix_errors = request.fix_leaks = true;
+    Abi__CheckReply *reply = (Abi__CheckReply *)fuzz_call(s, CELL_METHOD_CHECK, &request.base, 0,
+                                                          &abi__check_reply__descriptor);
+    if (reply && reply->repairs)
+        fuzz_drain(s, DRAIN_BATCHES, UINT64_MAX / 2);
+    fuzz_forget(reply);
 }
 
 void fuzz_whole(const uint8_t *data, size_t size, const char *format)

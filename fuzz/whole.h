@@ -17,4 +17,7 @@ void fuzz_whole(const uint8_t *data, size_t size, const char *format);
 void fuzz_read_all(struct fuzz_session *s, const char *format);
 void fuzz_check(struct fuzz_session *s, const char *format);
 
+/* A check that repairs everything; its plan is drained. */
+void fuzz_repair(struct fuzz_session *s, const char *format);
+
 #endif

@@ -42,6 +42,15 @@ enum vhdx_err {
     VHDX_LINE_LAST = GUEST_ERR_VHDX + 47,
 };
 
+/* What stock's check does not look at. */
+enum vhdx_finding {
+    VHDX_FOUND_HEADER = GUEST_ERR_VHDX + 128, /* n0: which, 1 or 2 */
+    VHDX_FOUND_REGIONS,                       /* n0: which region table, 1 or 2 */
+    VHDX_FOUND_OVERLAP,                       /* n0: BAT entry, n1: the other, n2: offset */
+    VHDX_FOUND_NO_BITMAP,                     /* n0: BAT entry of a block partially there */
+    VHDX_FOUND_BITMAP,                        /* n0: BAT entry of a bitmap, n1: offset */
+};
+
 /* Whether an error of opening is a line that comes before stock's own error. */
 static inline bool vhdx_err_is_line(unsigned code)
 {

@@ -44,6 +44,8 @@ enum vpc_finding {
     VPC_FOUND_BLOCK_OVERLAP,   /* n0: block, n1: other block, n2: offset */
     VPC_FOUND_BLOCK_BEYOND,    /* n0: block; allocated, but past the end of the disk */
     VPC_FOUND_LEAK,            /* n0: offset, n1: bytes that no block uses */
+    VPC_FOUND_START,           /* the footer at the start is broken, the one at the end is sound */
+    VPC_FOUND_BLOCK_OUTSIDE,   /* n0: block, n1: offset; it ends past the end of the file */
     VPC_FOUND_SHORT,           /* n0: bytes of the file, n1: bytes needed */
 };
 

@@ -8,7 +8,7 @@
 #include "guest/plan/op_list.h"
 #include "guest/lib/arena.h"
 
-#define NAME_PIECE OP_LIST_WRITE_MAX
+#define NAME_PIECE 128u
 
 static void put(uint8_t *at, const struct qcow_header *h)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The vhdx driver: opening, where data is, check, and the table of its verbs.
+ * The vhdx driver: opening, where data is, and the table of its verbs.
  *
  * Stock does not say where a VHDX keeps its data, so extents are opaque: read as they are, shown as
  * data without a place.
@@ -25,10 +25,12 @@ struct first_finding {
     struct guest_err_detail *detail;
 };
 
-static bool keep_first(void *user, enum guest_err code, const struct guest_err_detail *detail)
+static bool keep_first(void *user, uint64_t index, enum guest_err code,
+                       const struct guest_err_detail *detail)
 {
     struct first_finding *first = user;
 
+    (void)index;
     first->code = err_numbers(first->detail, code, detail->number[0], detail->number[1],
                               detail->number[2], detail->number[3]);
     return false;
@@ -40,36 +42,6 @@ static enum guest_err refuse_bat(struct vhdx *vhdx, struct guest_err_detail *det
     enum guest_err err = vhdx_audit_bat(vhdx, keep_first, &first, detail);
 
     return err ? err : first.code;
-}
-
-struct check_run {
-    struct finding_sink *findings;
-    Abi__CheckReply *reply;
-};
-
-static bool report(void *user, enum guest_err code, const struct guest_err_detail *detail)
-{
-    struct check_run *run = user;
-    struct cell_finding finding = {.code = code, .flags = CELL_FINDING_PREFIXED};
-
-    memcpy(finding.number, detail->number, sizeof(finding.number));
-    run->findings->add(run->findings, &finding);
-    run->reply->corruptions++;
-    return true;
-}
-
-enum guest_err vhdx_check(struct node *node, const Abi__CheckRequest *request,
-                          struct finding_sink *findings, Abi__CheckReply *reply,
-                          struct guest_err_detail *detail)
-{
-    struct check_run run = {.findings = findings, .reply = reply};
-
-    if (node->dirty && (request->fix_errors || request->fix_leaks)) {
-        reply->corruptions_fixed = 1;
-        reply->repairs = true;
-        return vhdx_replay_plan(vhdx_of(node), &node->repair, detail);
-    }
-    return vhdx_audit_bat(vhdx_of(node), report, &run, detail);
 }
 
 /* ---- opening ---- */
@@ -108,7 +80,7 @@ static enum guest_err vhdx_open(struct node *node, const Abi__OpenRequest *reque
         err = open_log(node, request, detail);
     if (err || node->dirty)
         return err;
-    err = vhdx_read_regions(vhdx, detail);
+    err = vhdx_read_regions(vhdx, request->for_check, detail);
     if (!err)
         err = vhdx_read_metadata(vhdx, detail);
     if (!err && (vhdx->params & VHDX_HAS_PARENT))

@@ -49,7 +49,9 @@ struct vhdx {
     struct source *source;
     uint64_t file_end; /* of the file, whole sectors of 512 */
     struct vhdx_header header;
-    unsigned current; /* which of the two it is: 0 or 1 */
+    unsigned current;    /* which of the two it is: 0 or 1 */
+    bool other_bad;      /* the other one is broken */
+    bool regions_bad[2]; /* for check: which of the region tables is broken */
     struct vhdx_extent *taken;
     uint32_t nr_taken;
     uint64_t bat_offset;
@@ -110,8 +112,14 @@ enum guest_err vhdx_read(const struct vhdx *vhdx, uint64_t offset, uint64_t len,
  */
 enum guest_err vhdx_read_headers(struct vhdx *vhdx, struct guest_err_detail *detail);
 
-/* Reads the region table. bound: 2047 entries, each compared with all before it */
-enum guest_err vhdx_read_regions(struct vhdx *vhdx, struct guest_err_detail *detail);
+/*
+ * Reads the region table.
+ *
+ * in:      for_check: where it is broken its copy is read
+ * bound:   2047 entries, each compared with all before it
+ */
+enum guest_err vhdx_read_regions(struct vhdx *vhdx, bool for_check,
+                                 struct guest_err_detail *detail);
 
 /* Reads the metadata and works out the shape of the BAT. bound: 2047 entries */
 enum guest_err vhdx_read_metadata(struct vhdx *vhdx, struct guest_err_detail *detail);
@@ -125,14 +133,17 @@ enum guest_err vhdx_check_free(const struct vhdx *vhdx, uint64_t start, uint64_t
 /*
  * Looks at every BAT entry of a block that is there.
  *
- * in:      found: called for each finding; false ends the look
+ * in:      found: called for each finding with the entry's index; false ends the look
  * returns: GUEST_OK, also after findings; what reading gives
  * bound:   linear in the BAT, as far as it lies in the file
  */
-typedef bool (*vhdx_found_fn)(void *user, enum guest_err code,
+typedef bool (*vhdx_found_fn)(void *user, uint64_t index, enum guest_err code,
                               const struct guest_err_detail *detail);
 enum guest_err vhdx_audit_bat(struct vhdx *vhdx, vhdx_found_fn found, void *user,
                               struct guest_err_detail *detail);
+
+/* How many entries of the BAT lie in the file: the others are zeros. */
+uint64_t vhdx_bat_in_file(const struct vhdx *vhdx);
 
 /*
  * The BAT entry at an index that counts bitmap blocks as well.

@@ -143,29 +143,58 @@ struct vhdx_emptying {
     uint64_t end; /* of what is left, bytes */
 };
 
+enum empty_step {
+    EMPTY_HEADER,
+    EMPTY_BLOCKS,  /* entries of blocks, chunk by chunk */
+    EMPTY_BITMAPS, /* which blocks that are partially there need until then */
+    EMPTY_FILE,
+    EMPTY_DONE,
+};
+
+/* The entries of one chunk's blocks, or that of its bitmap, become zeros. */
+static void put_chunk(struct vhdx_emptying *e, bool bitmap, struct plan_sink *sink)
+{
+    const struct vhdx *vhdx = e->vhdx;
+    uint64_t ratio = vhdx->chunk_ratio, chunk = e->base.at++;
+    uint64_t index = chunk * (ratio + 1) + (bitmap ? ratio : 0);
+
+    plan_simple(sink, CELL_OP_ZERO, vhdx->source->blob,
+                vhdx->bat_offset + index * VHDX_BAT_ENTRY_BYTES,
+                (bitmap ? 1 : ratio) * VHDX_BAT_ENTRY_BYTES, CELL_NOTE_L1_TABLE);
+}
+
 static enum guest_err empty_step(struct stepped_plan *plan, unsigned step, struct plan_sink *sink,
                                  bool *out_more, struct guest_err_detail *detail)
 {
     struct vhdx_emptying *e = (struct vhdx_emptying *)plan;
     struct vhdx *vhdx = e->vhdx;
-    uint32_t blob = vhdx->source->blob;
+    uint64_t chunks = vhdx->bat_entries / (vhdx->chunk_ratio + 1ull);
 
-    (void)step;
-    (void)out_more;
     (void)detail;
-    vhdx_put_next_header(vhdx, true, sink);
-    plan_simple(sink, CELL_OP_ZERO, blob, vhdx->bat_offset,
-                vhdx->bat_entries * VHDX_BAT_ENTRY_BYTES, CELL_NOTE_L1_TABLE);
-    plan_barrier(sink);
-    if (e->end < vhdx->source->size_bytes)
-        plan_simple(sink, CELL_OP_TRUNCATE, blob, e->end, 0, CELL_NOTE_FILE_SIZE);
+    switch (step) {
+    case EMPTY_HEADER:
+        vhdx_put_next_header(vhdx, true, sink);
+        break;
+    case EMPTY_BLOCKS:
+    case EMPTY_BITMAPS:
+        if (plan->at < chunks)
+            put_chunk(e, step == EMPTY_BITMAPS, sink);
+        *out_more = plan->at < chunks;
+        if (!*out_more)
+            plan_barrier(sink);
+        break;
+    default:
+        if (e->end < vhdx->source->size_bytes)
+            plan_simple(sink, CELL_OP_TRUNCATE, vhdx->source->blob, e->end, 0, CELL_NOTE_FILE_SIZE);
+        break;
+    }
     return GUEST_OK;
 }
 
 static const struct stepped_verbs empty_verbs = {
     .step = empty_step,
-    .nr_steps = 1,
-    .ops = 5,
+    .nr_steps = EMPTY_DONE,
+    .ops = 2,
     .bytes = VHDX_HEADER_BYTES,
 };
 

@@ -47,7 +47,7 @@ static bool audit_entry(const struct vhdx *vhdx, uint64_t index, uint64_t entry,
 
     if (offset > UINT64_MAX - vhdx->block_size) {
         err = err_numbers(&detail, (enum guest_err)VHDX_LINE_OVERFLOW, index, 0, 0, 0);
-        if (!found(user, err, &detail))
+        if (!found(user, index, err, &detail))
             return false;
     }
     err = GUEST_OK;
@@ -57,10 +57,10 @@ static bool audit_entry(const struct vhdx *vhdx, uint64_t index, uint64_t entry,
     else if (length > vhdx->file_end - offset)
         err = err_numbers(&detail, (enum guest_err)VHDX_LINE_END, index, offset + length - 1,
                           vhdx->file_end, 0);
-    if (err && !found(user, err, &detail))
+    if (err && !found(user, index, err, &detail))
         return false;
     err = vhdx_check_free(vhdx, offset, vhdx->block_size, &detail);
-    return !err || found(user, err, &detail);
+    return !err || found(user, index, err, &detail);
 }
 
 static bool is_bitmap(const struct vhdx *vhdx, uint64_t index)
@@ -69,14 +69,20 @@ static bool is_bitmap(const struct vhdx *vhdx, uint64_t index)
            index % (vhdx->chunk_ratio + 1ull) == vhdx->chunk_ratio;
 }
 
+uint64_t vhdx_bat_in_file(const struct vhdx *vhdx)
+{
+    uint64_t size = vhdx->source->size_bytes;
+
+    if (vhdx->bat_offset >= size)
+        return 0;
+    return min_u64(vhdx->bat_entries,
+                   div_round_up_u64(size - vhdx->bat_offset, VHDX_BAT_ENTRY_BYTES));
+}
+
 enum guest_err vhdx_audit_bat(struct vhdx *vhdx, vhdx_found_fn found, void *user,
                               struct guest_err_detail *detail)
 {
-    uint64_t in_file =
-        vhdx->bat_offset < vhdx->source->size_bytes
-            ? div_round_up_u64(vhdx->source->size_bytes - vhdx->bat_offset, VHDX_BAT_ENTRY_BYTES)
-            : 0;
-    uint64_t entries = min_u64(vhdx->bat_entries, in_file);
+    uint64_t entries = vhdx_bat_in_file(vhdx);
 
     for (uint64_t i = 0; i < entries; i++) {
         uint64_t entry;

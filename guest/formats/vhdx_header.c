@@ -64,6 +64,7 @@ static enum guest_err choose_header(struct vhdx *vhdx, uint8_t *bytes,
     vhdx->current =
         !valid[0] || (valid[1] && header[1].sequence_number > header[0].sequence_number);
     vhdx->header = header[vhdx->current];
+    vhdx->other_bad = !valid[!vhdx->current];
     return GUEST_OK;
 }
 
@@ -169,16 +170,47 @@ static enum guest_err decode_regions(struct vhdx *vhdx, struct span bytes,
     return err;
 }
 
-enum guest_err vhdx_read_regions(struct vhdx *vhdx, struct guest_err_detail *detail)
+static enum guest_err read_table(struct vhdx *vhdx, uint64_t offset, uint8_t *bytes,
+                                 struct guest_err_detail *detail)
+{
+    enum guest_err err = vhdx_read(vhdx, offset, VHDX_REGION_TABLE_BYTES, bytes, detail);
+
+    vhdx->nr_taken = 1; /* the log */
+    return err ? err : decode_regions(vhdx, span_of(bytes, VHDX_REGION_TABLE_BYTES), detail);
+}
+
+/* Looks at the copy as well: it must say the same, and counts where the first is broken. */
+static enum guest_err compare_tables(struct vhdx *vhdx, enum guest_err first, uint8_t *bytes,
+                                     struct guest_err_detail *detail)
+{
+    uint8_t *copy = arena_bytes(VHDX_REGION_TABLE_BYTES);
+    struct guest_err_detail unused;
+    enum guest_err err;
+
+    if (!copy)
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    if (first) {
+        err = read_table(vhdx, VHDX_REGION_TABLE2_OFFSET, copy, &unused);
+        vhdx->regions_bad[0] = !err;
+        err = err ? first : GUEST_OK;
+    } else {
+        err = vhdx_read(vhdx, VHDX_REGION_TABLE2_OFFSET, VHDX_REGION_TABLE_BYTES, copy, detail);
+        vhdx->regions_bad[1] = !err && memcmp(bytes, copy, VHDX_REGION_TABLE_BYTES) != 0;
+    }
+    free(copy);
+    return err;
+}
+
+enum guest_err vhdx_read_regions(struct vhdx *vhdx, bool for_check, struct guest_err_detail *detail)
 {
     uint8_t *bytes = arena_bytes(VHDX_REGION_TABLE_BYTES);
     enum guest_err err;
 
     if (!bytes)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
-    err = vhdx_read(vhdx, VHDX_REGION_TABLE_OFFSET, VHDX_REGION_TABLE_BYTES, bytes, detail);
-    if (!err)
-        err = decode_regions(vhdx, span_of(bytes, VHDX_REGION_TABLE_BYTES), detail);
+    err = read_table(vhdx, VHDX_REGION_TABLE_OFFSET, bytes, detail);
+    if (for_check)
+        err = compare_tables(vhdx, err, bytes, detail);
     free(bytes);
     return err;
 }

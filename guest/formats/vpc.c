@@ -26,7 +26,7 @@ static enum guest_err vpc_open(struct node *node, const Abi__OpenRequest *reques
     if (!vpc)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     node->state = vpc;
-    err = vpc_read_header(node, request->vpc_size, vpc, detail);
+    err = vpc_read_header(node, request->vpc_size, request->for_check, vpc, detail);
     if (!err && !vpc->is_fixed)
         node->cluster_size = vpc->dynamic.block_size;
     if (!err && vpc->is_differencing && !request->for_check)

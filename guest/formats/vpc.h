@@ -53,6 +53,7 @@ struct vpc {
     uint8_t footer_bytes[VPC_FOOTER_BYTES];
     uint64_t file_end; /* whole sectors; a writer moves it */
     bool has_table;    /* a footer copy was at the start: there is a dynamic header and a BAT */
+    bool start_broken; /* for check: that footer is broken, the one at the end counts */
     bool is_fixed;     /* Disk Type says so, with or without a table */
     bool is_differencing;
 
@@ -99,13 +100,14 @@ bool vpc_decode_footer(struct span bytes, struct vpc_footer *out);
  * Reads and validates footer, dynamic header and BAT, as far as stock does. For a differencing disk
  * the parent is not looked for.
  *
- * in:      size_rule: Abi__VpcSize
+ * in:      size_rule: Abi__VpcSize; for_check: what a check can report and repair is let pass: a
+ *          broken footer at the start, blocks past the end of the file
  * out:     *out without allocations but for what vpc_close frees; node->virtual_size
  * bound:   reads the whole BAT, which lies inside the file
  * source:  order and limits seen by giving stock 7.2, 10.0 and 11.1 images with one field changed
  */
-enum guest_err vpc_read_header(struct node *node, uint32_t size_rule, struct vpc *out,
-                               struct guest_err_detail *detail);
+enum guest_err vpc_read_header(struct node *node, uint32_t size_rule, bool for_check,
+                               struct vpc *out, struct guest_err_detail *detail);
 
 /*
  * The BAT entry of a block.

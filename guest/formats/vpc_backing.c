@@ -36,25 +36,27 @@ static enum guest_err rebase_step(struct stepped_plan *plan, unsigned step, stru
     uint64_t end = plan->plan.file_size - VPC_FOOTER_BYTES;
     uint32_t blob = r->vpc->source->blob;
 
-    (void)step;
     (void)out_more;
     (void)detail;
+    if (step == 1) {
+        put(sink, blob, 0, r->footer, VPC_FOOTER_BYTES, CELL_NOTE_HEADER);
+        plan_barrier(sink);
+        put(sink, blob, end, r->footer, VPC_FOOTER_BYTES, CELL_NOTE_HEADER);
+        return GUEST_OK;
+    }
     put(sink, blob, end, r->vpc->footer_bytes, VPC_FOOTER_BYTES, CELL_NOTE_HEADER);
     plan_barrier(sink);
     put(sink, blob, r->place, r->dynamic, VPC_DYNAMIC_BYTES, CELL_NOTE_HEADER);
     put(sink, blob, r->parent.offset, r->parent.locator, r->parent.length, CELL_NOTE_BACKING_NAME);
     plan_barrier(sink);
-    put(sink, blob, 0, r->footer, VPC_FOOTER_BYTES, CELL_NOTE_HEADER);
-    plan_barrier(sink);
-    put(sink, blob, end, r->footer, VPC_FOOTER_BYTES, CELL_NOTE_HEADER);
     return GUEST_OK;
 }
 
 static const struct stepped_verbs rebase_verbs = {
     .step = rebase_step,
-    .nr_steps = 1,
-    .ops = 8,
-    .bytes = 3 * VPC_FOOTER_BYTES + VPC_DYNAMIC_BYTES + 2 * PARENT_NAME_MAX,
+    .nr_steps = 2,
+    .ops = 5,
+    .bytes = 2 * VPC_FOOTER_BYTES + VPC_DYNAMIC_BYTES + 2 * PARENT_NAME_MAX,
 };
 
 static enum guest_err lay_out(struct vpc_rebase *r, struct guest_err_detail *detail)

@@ -200,8 +200,8 @@ static enum guest_err validate_dynamic(struct vpc *vpc, uint64_t virtual_size,
     return GUEST_OK;
 }
 
-/* Finds the end of the last block. */
-static enum guest_err scan_bat(struct vpc *vpc, struct guest_err_detail *detail)
+/* Finds the end of the last block, of those that end before `limit`. */
+static enum guest_err scan_bat(struct vpc *vpc, uint64_t limit, struct guest_err_detail *detail)
 {
     uint64_t at = vpc->dynamic.table_offset;
     uint64_t end = at + (uint64_t)vpc->dynamic.max_table_entries * VPC_BAT_ENTRY_BYTES;
@@ -218,16 +218,17 @@ static enum guest_err scan_bat(struct vpc *vpc, struct guest_err_detail *detail)
         for (uint64_t i = 0; !err && i < len; i += VPC_BAT_ENTRY_BYTES) {
             uint32_t entry = load_be32(&bytes[i]);
 
-            if (entry != VPC_UNALLOCATED)
-                vpc->free_offset =
-                    max_u64(vpc->free_offset, (uint64_t)entry * VPC_SECTOR_BYTES + span);
+            uint64_t block_end = (uint64_t)entry * VPC_SECTOR_BYTES + span;
+
+            if (entry != VPC_UNALLOCATED && block_end <= limit)
+                vpc->free_offset = max_u64(vpc->free_offset, block_end);
         }
     }
     free(bytes);
     return err;
 }
 
-static enum guest_err read_bat(struct vpc *vpc, struct guest_err_detail *detail)
+static enum guest_err read_bat(struct vpc *vpc, bool for_check, struct guest_err_detail *detail)
 {
     uint64_t bytes = (uint64_t)vpc->dynamic.max_table_entries * VPC_BAT_ENTRY_BYTES;
     uint64_t offset = vpc->dynamic.table_offset, file_end;
@@ -239,25 +240,56 @@ static enum guest_err read_bat(struct vpc *vpc, struct guest_err_detail *detail)
         !align_up_u64(vpc->source->size_bytes, VPC_SECTOR_BYTES, &file_end) ||
         vpc->free_offset > file_end)
         return vpc_error(detail, VPC_ERR_TRUNCATED);
-    err = scan_bat(vpc, detail);
+    err = scan_bat(vpc, for_check ? file_end : UINT64_MAX, detail);
     if (err)
         return err;
     return vpc->free_offset > file_end ? vpc_error(detail, VPC_ERR_TRUNCATED) : GUEST_OK;
 }
 
-enum guest_err vpc_read_header(struct node *node, uint32_t size_rule, struct vpc *out,
-                               struct guest_err_detail *detail)
+static bool footer_sound(const struct vpc *vpc)
 {
-    struct span bytes = span_of(out->footer_bytes, sizeof(out->footer_bytes));
+    return vpc_checksum(span_of(vpc->footer_bytes, VPC_FOOTER_BYTES), VPC_FOOTER_CHECKSUM) ==
+           vpc->footer.checksum;
+}
+
+/* Where the footer at the start is broken, that at the end of a dynamic disk has its place. */
+static enum guest_err find_other_footer(struct vpc *vpc, struct guest_err_detail *detail)
+{
+    uint8_t bytes[VPC_FOOTER_BYTES];
+    struct vpc_footer footer;
+    enum guest_err err = GUEST_OK;
+
+    if (vpc->file_end < 2 * VPC_FOOTER_BYTES || (vpc->has_table && footer_sound(vpc)))
+        return GUEST_OK;
+    err = source_read_padded(vpc->source, vpc->file_end - sizeof(bytes), sizeof(bytes), bytes,
+                             detail);
+    if (err || !vpc_decode_footer(span_of(bytes, sizeof(bytes)), &footer) ||
+        footer.disk_type == VPC_FIXED ||
+        vpc_checksum(span_of(bytes, sizeof(bytes)), VPC_FOOTER_CHECKSUM) != footer.checksum)
+        return err;
+    memcpy(vpc->footer_bytes, bytes, sizeof(bytes));
+    vpc->footer = footer;
+    vpc->has_table = vpc->start_broken = true;
+    return GUEST_OK;
+}
+
+enum guest_err vpc_read_header(struct node *node, uint32_t size_rule, bool for_check,
+                               struct vpc *out, struct guest_err_detail *detail)
+{
     enum guest_err err;
 
     out->source = node->source;
     if (!align_up_u64(node->source->size_bytes, VPC_SECTOR_BYTES, &out->file_end))
         return vpc_error(detail, VPC_ERR_TOO_LARGE);
     err = find_footer(out, detail);
+    if (for_check && (!err || err == (enum guest_err)VPC_ERR_NO_FOOTER)) {
+        enum guest_err other = find_other_footer(out, detail);
+
+        err = out->start_broken ? other : err;
+    }
     if (err)
         return err;
-    if (vpc_checksum(bytes, VPC_FOOTER_CHECKSUM) != out->footer.checksum)
+    if (!footer_sound(out))
         return vpc_error(detail, VPC_ERR_FOOTER_CHECKSUM);
     err = find_size(node, out, size_rule, detail);
     out->is_fixed = out->footer.disk_type == VPC_FIXED;
@@ -267,7 +299,7 @@ enum guest_err vpc_read_header(struct node *node, uint32_t size_rule, struct vpc
     if (!err)
         err = validate_dynamic(out, node->virtual_size, detail);
     if (!err)
-        err = read_bat(out, detail);
+        err = read_bat(out, for_check, detail);
     out->is_differencing = out->footer.disk_type == VPC_DIFFERENCING;
     if (!err && out->is_differencing)
         err = skip_names(out, detail);

@@ -8,7 +8,7 @@
 
 #include "guest/plan/plan.h"
 
-#define OP_LIST_WRITE_MAX 128u /* bytes of one write */
+#define OP_LIST_WRITE_MAX 4096u /* bytes of one write */
 
 struct op_list;
 

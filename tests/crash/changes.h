@@ -32,6 +32,9 @@ void log_write(struct bench *b, GArray *log, uint32_t blob, uint64_t offset, con
 /* The name that change_backing and change_rebase give to the new backing file. */
 const char *new_base(const struct crash_case *c);
 
+/* Makes the bench's image a differencing disk over "base"; fills it where the case says so. */
+void make_child(struct bench *b, const struct crash_case *c);
+
 /* What a check that repairs everything leaves to be written; NULL: nothing. */
 struct plan *plan_repair_all(struct node *node);
 

@@ -25,6 +25,12 @@ struct trial {
     char *where; /* of the state being judged, for messages */
 };
 
+/* Whether the image is a differencing VHD or VHDX, which stock cannot make or read. */
+gboolean is_child(const struct trial *trial);
+
+/* What the disk shows over the backing file that it names; NULL and a failed test: nothing. */
+uint8_t *content_of(struct trial *trial, const struct disk *disk, uint64_t *out_len);
+
 /* The bitmaps that the bench's image has now, as text. */
 char *bitmaps_now(struct trial *trial);
 
