@@ -11,7 +11,7 @@ static size_t list_defs(const struct keyval_def *table, const struct keyval_def 
 {
     size_t nr = 0;
 
-    while (table[nr].name != NULL && nr < MAX_DEFS) {
+    while (nr < MAX_DEFS && table[nr].name != NULL) {
         out[nr] = &table[nr];
         nr++;
     }

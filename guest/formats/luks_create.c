@@ -134,8 +134,8 @@ enum guest_err luks_new_init(struct luks_new *out, const Abi__LuksCreate *reques
                              struct guest_err_detail *detail)
 {
     struct luks_header *h = &out->header;
-    struct cursor random = cur_of(span_of(request->random.data, request->random.len));
-    struct span key, stripes, uuid;
+    const uint8_t *key = request->random.data; /* then salts, UUID and stripes */
+    const uint8_t *salts, *uuid;
     enum guest_err err;
 
     memset(out, 0, sizeof(*out));
@@ -146,20 +146,19 @@ enum guest_err luks_new_init(struct luks_new *out, const Abi__LuksCreate *reques
     if (request->random.len <
         h->key_bytes + 2 * LUKS_SALT_BYTES + UUID_BYTES + luks_material_bytes(h))
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
-    key = cur_bytes(&random, h->key_bytes);
-    memcpy(h->mk_digest_salt, cur_bytes(&random, LUKS_SALT_BYTES).data, LUKS_SALT_BYTES);
-    memcpy(h->slots[0].salt, cur_bytes(&random, LUKS_SALT_BYTES).data, LUKS_SALT_BYTES);
-    uuid = cur_bytes(&random, UUID_BYTES);
-    stripes = cur_bytes(&random, luks_material_bytes(h));
+    salts = key + h->key_bytes;
+    uuid = salts + 2 * LUKS_SALT_BYTES;
+    memcpy(h->mk_digest_salt, salts, LUKS_SALT_BYTES);
+    memcpy(h->slots[0].salt, salts + LUKS_SALT_BYTES, LUKS_SALT_BYTES);
     out->material = arena_bytes(luks_material_sectors(h) * LUKS_SECTOR_BYTES);
     if (!out->material)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     h->slots[0].active = LUKS_SLOT_ACTIVE;
-    crypto_pbkdf2(h->hash, key.data, key.len, h->mk_digest_salt, LUKS_SALT_BYTES, h->mk_digest_iter,
+    crypto_pbkdf2(h->hash, key, h->key_bytes, h->mk_digest_salt, LUKS_SALT_BYTES, h->mk_digest_iter,
                   h->mk_digest, LUKS_DIGEST_BYTES);
-    memcpy(out->material, stripes.data, stripes.len);
-    encode(h, uuid.data);
-    return luks_make_material(h, key.data, span_of(request->password.data, request->password.len),
+    memcpy(out->material, uuid + UUID_BYTES, luks_material_bytes(h));
+    encode(h, uuid);
+    return luks_make_material(h, key, span_of(request->password.data, request->password.len),
                               h->slots[0].salt, h->slots[0].iterations, out->material, detail);
 }
 

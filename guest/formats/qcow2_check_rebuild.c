@@ -146,14 +146,14 @@ static enum guest_err need_entries(struct qcow2_check *c, struct places *p, uint
     uint64_t entries = (index / per_cluster + 1) * per_cluster;
     uint64_t *table;
 
-    if (index < p->entries)
+    if (p->table && index < p->entries)
         return GUEST_OK;
     if (entries * sizeof(uint64_t) > QCOW2_REFTABLE_BYTES_MAX)
         return err_plain(c->detail, GUEST_ERR_FILE_TOO_LARGE);
     table = arena_array(entries, sizeof(*table));
     if (!table)
         return err_plain(c->detail, GUEST_ERR_NO_MEMORY);
-    if (p->entries)
+    if (p->table)
         memcpy(table, p->table, p->entries * sizeof(*table));
     free(p->table);
     p->table = table;
@@ -163,7 +163,7 @@ static enum guest_err need_entries(struct qcow2_check *c, struct places *p, uint
 
 static enum guest_err place_block(struct qcow2_check *c, struct places *p, uint64_t index)
 {
-    uint64_t cluster;
+    uint64_t cluster = 0;
     enum guest_err err;
 
     p->next = max_u64(p->next, index << c->q->refblock_entries_bits);
@@ -173,6 +173,7 @@ static enum guest_err place_block(struct qcow2_check *c, struct places *p, uint6
     if (err)
         return err;
     p->next = cluster + 1;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): need_entries gave it room */
     p->table[index] = cluster << c->q->header.cluster_bits;
     if (!qcow2_check_may_write(c, p->table[index], c->q->cluster_size, (enum qcow2_finding)0)) {
         qcow2_check_prefixed(c, QCOW2_FOUND_REFBLOCK_WRITE, 0);

@@ -234,7 +234,7 @@ static void fill_l2(struct qcow2_repair *r, struct span table)
 
     memcpy(r->block, table.data, table.len);
     for (uint32_t i = 0; i < c->q->l2_entries; i++) {
-        struct qcow2_l2_entry e = qcow2_l2_entry_at(c->q, table, i), now = e;
+        struct qcow2_l2_entry e = qcow2_l2_entry_at(c->q, table, i), now;
         uint8_t *at = &r->block[(uint64_t)i * c->q->l2_entry_bytes];
 
         if (!e.raw)

@@ -82,7 +82,7 @@ static enum guest_err drop_data(struct qcow2_shrink *s, struct guest_err_detail 
     qcow2_l2_window_reset(&window, q->l1, q->l1_size);
     for (uint64_t i = s->l1_entries; !err && i < q->l1_size; i++) {
         uint64_t offset = q->l1[i] & QCOW2_OFFSET_MASK;
-        struct span table;
+        struct span table = {0};
 
         if (!offset)
             continue;

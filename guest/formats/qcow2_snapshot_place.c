@@ -18,20 +18,11 @@
 #define FREED_RUNS_MAX (1u << 19)
 #define BLOCKS_MAX     (QCOW2_REFTABLE_BYTES_MAX / 8)
 
-/* Doubles an array of elements of `size` bytes. */
-static enum guest_err enlarge(void **array, uint64_t nr, uint64_t *max, uint64_t wanted,
-                              uint64_t size, struct guest_err_detail *detail)
+/* Makes room for `needed` elements of `size` bytes. */
+static enum guest_err enlarge(void **array, uint64_t *max, uint64_t needed, uint64_t size,
+                              struct guest_err_detail *detail)
 {
-    uint64_t room = max_u64(*max * 2 + 64, wanted);
-    void *bigger = arena_array(room, size);
-    if (!bigger)
-        return err_plain(detail, GUEST_ERR_NO_MEMORY);
-    if (nr)
-        memcpy(bigger, *array, nr * size);
-    free(*array);
-    *array = bigger;
-    *max = room;
-    return GUEST_OK;
+    return arena_grow(array, max, needed, size) ? GUEST_OK : err_plain(detail, GUEST_ERR_NO_MEMORY);
 }
 
 enum guest_err snap_add_free(struct snap_plan *p, uint64_t cluster, struct guest_err_detail *detail)
@@ -42,12 +33,10 @@ enum guest_err snap_add_free(struct snap_plan *p, uint64_t cluster, struct guest
     }
     if (p->nr_free == FREE_RUNS_MAX)
         return GUEST_OK;
-    if (p->nr_free == p->max_free) {
-        enum guest_err err =
-            enlarge((void **)&p->free, p->nr_free, &p->max_free, 0, sizeof(*p->free), detail);
-        if (err)
-            return err;
-    }
+    enum guest_err err =
+        enlarge((void **)&p->free, &p->max_free, p->nr_free + 1, sizeof(*p->free), detail);
+    if (err)
+        return err;
     p->free[p->nr_free++] = (struct snap_room){cluster, cluster + 1, cluster};
     return GUEST_OK;
 }
@@ -61,12 +50,10 @@ enum guest_err snap_add_freed(struct snap_plan *p, uint64_t cluster,
     }
     if (p->nr_freed == FREED_RUNS_MAX)
         return GUEST_OK;
-    if (p->nr_freed == p->max_freed) {
-        enum guest_err err =
-            enlarge((void **)&p->freed, p->nr_freed, &p->max_freed, 0, sizeof(*p->freed), detail);
-        if (err)
-            return err;
-    }
+    enum guest_err err =
+        enlarge((void **)&p->freed, &p->max_freed, p->nr_freed + 1, sizeof(*p->freed), detail);
+    if (err)
+        return err;
     p->freed[p->nr_freed++] = (struct qcow2_run){cluster, cluster + 1};
     return GUEST_OK;
 }
@@ -80,10 +67,9 @@ enum guest_err snap_touch(struct snap_plan *p, uint64_t cluster, struct guest_er
         return err_plain(detail, GUEST_ERR_PLAN_TABLE_FULL);
     if (index >= p->max_blocks) {
         uint64_t room = p->max_blocks;
-        enum guest_err err =
-            enlarge((void **)&p->touched, p->nr_blocks, &room, index + 1, 1, detail);
+        enum guest_err err = enlarge((void **)&p->touched, &room, index + 1, 1, detail);
         if (!err)
-            err = enlarge((void **)&p->block_place, p->nr_blocks, &p->max_blocks, index + 1,
+            err = enlarge((void **)&p->block_place, &p->max_blocks, index + 1,
                           sizeof(*p->block_place), detail);
         if (err)
             return err;
@@ -106,9 +92,8 @@ static enum guest_err change(struct snap_plan *p, uint64_t cluster, uint64_t nr,
         last->nr += nr;
         return GUEST_OK;
     }
-    if (p->nr_changes == p->max_changes)
-        err = enlarge((void **)&p->changes, p->nr_changes, &p->max_changes, 0, sizeof(*p->changes),
-                      detail);
+    err = enlarge((void **)&p->changes, &p->max_changes, p->nr_changes + 1, sizeof(*p->changes),
+                  detail);
     if (!err)
         p->changes[p->nr_changes++] = (struct snap_change){cluster, nr, add};
     return err;
@@ -191,7 +176,7 @@ static enum guest_err place_l2(struct snap_plan *p, struct guest_err_detail *det
     qcow2_l2_window_reset(&p->walk, p->base_l1, p->base_l1_size);
     for (uint64_t i = 0; i < p->base_l1_size && !err; i++) {
         uint64_t offset = p->base_l1[i] & QCOW2_OFFSET_MASK, cluster = offset >> snap_bits(p);
-        struct span table;
+        struct span table = {0};
         bool changes = false;
         if (!offset)
             continue;

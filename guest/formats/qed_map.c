@@ -57,10 +57,9 @@ enum guest_err qed_map(struct node *node, uint64_t start, uint64_t length, struc
     step = entry > QED_ENTRY_ZERO ? q->header.cluster_size : 0;
     if (step && !qed_cluster_ok(q, entry))
         return err_plain(detail, GUEST_ERR_INVALID);
-    out->length =
-        table_clip(start, length,
-                   run_of(entries, step, div_round_up_u64(within + length, q->header.cluster_size)),
-                   q->cluster_bits);
+    out->length = table_clip(start, length,
+                             run_of(entries, step, ((within + length - 1) >> q->cluster_bits) + 1),
+                             q->cluster_bits);
     if (entry == QED_ENTRY_ZERO)
         out->kind = CELL_EXTENT_ZERO;
     if (step) {

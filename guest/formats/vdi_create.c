@@ -56,6 +56,11 @@ static void encode_header(const struct create_plan *p, uint8_t *out)
     memcpy(out + 392, p->uuids, RANDOM_BYTES);
 }
 
+static uint64_t whole_sectors(uint64_t bytes)
+{
+    return div_round_up_u64(bytes, VDI_SECTOR_BYTES) * VDI_SECTOR_BYTES;
+}
+
 /* The entries of a map of which nothing is allocated: one pattern, then zeros to the sector. */
 static bool yield_empty_map(const struct create_plan *p, struct plan_sink *sink)
 {
@@ -77,10 +82,9 @@ static bool yield_full_map(struct create_plan *p, struct plan_sink *sink)
     while (p->index < p->header.blocks_in_image) {
         uint32_t nr = (uint32_t)min_u64(p->header.blocks_in_image - p->index, ENTRIES_AT_ONCE);
         uint64_t offset = p->header.offset_bmap + (uint64_t)p->index * VDI_ENTRY_BYTES;
-        uint64_t len;
+        uint64_t len = whole_sectors((uint64_t)nr * VDI_ENTRY_BYTES);
         uint8_t *out;
 
-        (void)align_up_u64((uint64_t)nr * VDI_ENTRY_BYTES, VDI_SECTOR_BYTES, &len);
         if (!plan_room(sink, 1, len))
             return false;
         out = plan_write(sink, p->blob, offset, len, CELL_NOTE_BLOCK_MAP);
@@ -132,16 +136,14 @@ static const struct plan_verbs create_verbs = {create_next, create_free};
 static void lay_out(struct create_plan *p, uint64_t disk_size)
 {
     struct vdi_header *h = &p->header;
-    uint64_t map_bytes;
 
     h->disk_size = disk_size;
     h->blocks_in_image = (uint32_t)div_round_up_u64(disk_size, VDI_BLOCK_BYTES);
     h->blocks_allocated = p->is_static ? h->blocks_in_image : 0;
     h->image_type = p->is_static ? VDI_TYPE_STATIC : VDI_TYPE_DYNAMIC;
     h->offset_bmap = VDI_HEADER_BYTES;
-    (void)align_up_u64((uint64_t)h->blocks_in_image * VDI_ENTRY_BYTES, VDI_SECTOR_BYTES,
-                       &map_bytes);
-    h->offset_data = (uint32_t)(h->offset_bmap + map_bytes);
+    h->offset_data =
+        (uint32_t)(h->offset_bmap + whole_sectors((uint64_t)h->blocks_in_image * VDI_ENTRY_BYTES));
     p->base.file_size = h->offset_data + (uint64_t)h->blocks_allocated * VDI_BLOCK_BYTES;
 }
 

@@ -81,7 +81,7 @@ static enum guest_err put_bat_sector(struct block_writer *w, uint64_t sector,
     const struct vhdx *vhdx = const_vhdx_writer(w)->vhdx;
     uint64_t first = sector * SECTOR_ENTRIES;
     uint64_t nr = min_u64(SECTOR_ENTRIES, vhdx->bat_entries - first);
-    uint8_t bytes[BLOCK_BAT_SECTOR_BYTES];
+    uint8_t bytes[BLOCK_BAT_SECTOR_BYTES] = {0};
 
     for (uint64_t i = 0; i < nr; i++) {
         uint64_t entry;

@@ -42,7 +42,7 @@ static enum guest_err read_footer(struct source *source, struct sparse_header *h
 {
     uint8_t bytes[VMDK_FOOTER_SECTORS * VMDK_SECTOR_BYTES];
     uint64_t size;
-    struct cursor footer, eos;
+    const uint8_t *eos;
     enum guest_err err;
 
     if (!align_up_u64(source->size_bytes, VMDK_SECTOR_BYTES, &size) || size < sizeof(bytes))
@@ -50,10 +50,9 @@ static enum guest_err read_footer(struct source *source, struct sparse_header *h
     err = source_read_padded(source, size - sizeof(bytes), sizeof(bytes), bytes, detail);
     if (err)
         return err;
-    footer = cur_of(span_of(bytes + 8, 8));
-    eos = cur_of(span_of(bytes + 2 * VMDK_SECTOR_BYTES, VMDK_MARKER_BYTES));
-    if (cur_le32(&footer) != 0 || cur_le32(&footer) != VMDK_MARKER_FOOTER || cur_le64(&eos) != 0 ||
-        cur_le32(&eos) != 0 || cur_le32(&eos) != VMDK_MARKER_EOS ||
+    eos = &bytes[2 * VMDK_SECTOR_BYTES];
+    if (load_le32(&bytes[8]) != 0 || load_le32(&bytes[12]) != VMDK_MARKER_FOOTER ||
+        load_le64(eos) != 0 || load_le32(&eos[8]) != 0 || load_le32(&eos[12]) != VMDK_MARKER_EOS ||
         !decode_header(span_of(bytes + VMDK_SECTOR_BYTES, VMDK_SECTOR_BYTES), h))
         return vmdk_error(detail, VMDK_ERR_FOOTER, 0);
     return GUEST_OK;

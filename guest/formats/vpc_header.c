@@ -183,7 +183,6 @@ static enum guest_err validate_dynamic(struct vpc *vpc, uint64_t virtual_size,
                                        struct guest_err_detail *detail)
 {
     const struct vpc_dynamic *dynamic = &vpc->dynamic;
-    uint64_t bitmap_bytes;
 
     if (!is_power_of_two_u64(dynamic->block_size) || dynamic->block_size < VPC_SECTOR_BYTES)
         return err_numbers(detail, (enum guest_err)VPC_ERR_BLOCK_SIZE, dynamic->block_size, 0, 0,
@@ -194,9 +193,9 @@ static enum guest_err validate_dynamic(struct vpc *vpc, uint64_t virtual_size,
         return err_numbers(detail, (enum guest_err)VPC_ERR_BAT_LARGE,
                            (uint64_t)(int64_t)(int32_t)dynamic->max_table_entries, 0, 0, 0);
     /* A block of one to seven sectors has no bitmap in stock's reading. */
-    (void)align_up_u64(dynamic->block_size / (8 * VPC_SECTOR_BYTES), VPC_SECTOR_BYTES,
-                       &bitmap_bytes);
-    vpc->bitmap_bytes = (uint32_t)bitmap_bytes;
+    vpc->bitmap_bytes =
+        (uint32_t)div_round_up_u64(dynamic->block_size / (8 * VPC_SECTOR_BYTES), VPC_SECTOR_BYTES) *
+        VPC_SECTOR_BYTES;
     return GUEST_OK;
 }
 

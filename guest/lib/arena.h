@@ -42,14 +42,14 @@ static inline bool arena_grow(void **array, uint64_t *max, uint64_t needed, uint
 {
     uint64_t wanted = needed > *max * 2 ? needed : *max * 2;
     void *bigger;
-    if (needed <= *max)
+    if (*array && needed <= *max)
         return true;
     if (wanted < 64)
         wanted = 64;
     bigger = arena_array(wanted, size);
     if (!bigger)
         return false;
-    if (*max)
+    if (*array)
         memcpy(bigger, *array, *max * size);
     free(*array);
     *array = bigger;

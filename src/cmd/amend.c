@@ -213,11 +213,12 @@ static gboolean run(struct amend *a, const struct amend_current *is, const struc
 static gboolean find_current(struct image *image, struct amend_current *out, GError **error)
 {
     Abi__InfoReply *reply = image_ask_info(image, error);
-    gboolean ok = reply != NULL;
+    gboolean ok;
 
-    if (ok && reply->qcow2 == NULL) {
-        ok = wire_refuse(error, "description of a qcow2 image");
+    if (reply == NULL) {
+        return FALSE;
     }
+    ok = reply->qcow2 != NULL;
     if (ok) {
         *out = (struct amend_current){
             .version = reply->qcow2->version,
@@ -227,10 +228,10 @@ static gboolean find_current(struct image *image, struct amend_current *out, GEr
             .data_file_raw = reply->qcow2->data_file_raw != 0,
             .lazy_refcounts = reply->qcow2->lazy_refcounts != 0,
         };
+    } else {
+        wire_refuse(error, "description of a qcow2 image");
     }
-    if (reply != NULL) {
-        abi__info_reply__free_unpacked(reply, NULL);
-    }
+    abi__info_reply__free_unpacked(reply, NULL);
     return ok;
 }
 

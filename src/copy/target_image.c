@@ -80,7 +80,8 @@ static struct target *new_target(struct image *image, const struct target_image_
         return target_new_encrypted(image_endpoint(image), image_virtual_size(image),
                                     image_payload_bytes(image));
     }
-    writer.blobs = blobs = writable_blobs(image, &writer.nr_blobs);
+    blobs = writable_blobs(image, &writer.nr_blobs);
+    writer.blobs = blobs;
     return target_new_writer(&writer, error);
 }
 

@@ -44,14 +44,16 @@ static gboolean count_extents(const char *subformat, uint64_t size_bytes, size_t
 static gboolean read_cid(struct image *parent, uint64_t *out, GError **error)
 {
     Abi__InfoReply *info = image_ask_info(parent, error);
-    gboolean ok = info != NULL;
+    gboolean ok;
 
-    if (ok && info->vmdk == NULL)
-        ok = wording_fail(error, "backing_file must be a vmdk image");
+    if (info == NULL)
+        return FALSE;
+    ok = info->vmdk != NULL;
     if (ok)
         *out = info->vmdk->cid;
-    if (info != NULL)
-        abi__info_reply__free_unpacked(info, NULL);
+    else
+        wording_fail(error, "backing_file must be a vmdk image");
+    abi__info_reply__free_unpacked(info, NULL);
     return ok;
 }
 

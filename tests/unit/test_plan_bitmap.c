@@ -135,13 +135,14 @@ static void test_failure(void)
                                     ABI__BITMAP_ACTION__INIT};
     Abi__BitmapAction *pointers[3] = {&actions[0], &actions[1], &actions[2]};
     Abi__BitmapRequest request = ABI__BITMAP_REQUEST__INIT;
-    Abi__BitmapReply *reply = g_new0(Abi__BitmapReply, 1);
+    Abi__BitmapReply *reply;
     struct bitmap_request with_blob = {.message = &request};
     struct guest_err_detail detail;
     struct plan *plan = NULL;
     struct bench b;
     if (!bench_has_stock())
         return;
+    reply = g_new0(Abi__BitmapReply, 1);
     abi__bitmap_reply__init(reply);
     bench_init(&b);
     bench_shell(&b, "qemu-img create -q -f qcow2 image 1M");
