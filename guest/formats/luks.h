@@ -145,6 +145,10 @@ enum guest_err luks_make_material(const struct luks_header *header, const uint8_
 
 /* ---- luks_info.c ---- */
 
+/* Fills in the words and the UUID, of either version; false when out of memory. */
+bool luks_fill_words(const struct crypto_spec *spec, enum crypto_hash hash, struct span uuid,
+                     Abi__LuksInfo *out);
+
 /* Adds the header to the reply of INFO. */
 enum guest_err luks_fill_info(const struct luks_header *header, bool detached,
                               Abi__InfoReply *reply, struct guest_err_detail *detail);

@@ -24,6 +24,16 @@ struct luks2_word {
     size_t len;
 };
 
+static inline struct span luks2_word_span(const struct luks2_word *word)
+{
+    return span_of(word->text, word->len);
+}
+
+static inline bool luks2_word_is(const struct luks2_word *word, const char *text)
+{
+    return span_equal_text(luks2_word_span(word), text);
+}
+
 struct luks2_bytes {
     uint8_t data[LUKS2_SALT_MAX];
     size_t len;

@@ -12,23 +12,9 @@ static uint32_t in_32_bits(uint64_t number)
     return (uint32_t)min_u64(number, UINT32_MAX);
 }
 
-static bool fill_words(const struct luks2 *luks, Abi__LuksInfo *out)
-{
-    const struct crypto_spec *spec = &luks->spec;
-    bool essiv = spec->ivgen == CRYPTO_IVGEN_ESSIV;
-    struct span uuid = span_of(luks->uuid, strnlen((const char *)luks->uuid, sizeof(luks->uuid)));
-
-    return message_set_text(&out->cipher_alg, crypto_cipher_name(spec->cipher)) &&
-           message_set_text(&out->cipher_mode, crypto_mode_name(spec->mode)) &&
-           message_set_text(&out->ivgen_alg, crypto_ivgen_name(spec->ivgen)) &&
-           (!essiv || message_set_text(&out->ivgen_hash_alg, crypto_hash_name(spec->ivgen_hash))) &&
-           message_set_text(&out->hash_alg, crypto_hash_name(luks->digest->hash)) &&
-           message_set_bytes(&out->uuid, uuid);
-}
-
 static bool fill_slot(const struct luks2_keyslot *from, Abi__LuksSlot *slot)
 {
-    bool pbkdf2 = span_equal_text(span_of(from->kdf.type.text, from->kdf.type.len), "pbkdf2");
+    bool pbkdf2 = luks2_word_is(&from->kdf.type, "pbkdf2");
 
     slot->active = from->present;
     if (!from->present)
@@ -38,7 +24,7 @@ static bool fill_slot(const struct luks2_keyslot *from, Abi__LuksSlot *slot)
     slot->key_offset = from->area_offset;
     slot->memory_kib = pbkdf2 ? 0 : from->kdf.memory;
     slot->lanes = pbkdf2 ? 0 : in_32_bits(from->kdf.cpus);
-    return message_set_bytes(&slot->kdf, span_of(from->kdf.type.text, from->kdf.type.len));
+    return message_set_bytes(&slot->kdf, luks2_word_span(&from->kdf.type));
 }
 
 /* As many slots as LUKS1 shows, and more where they are in use. */
@@ -68,6 +54,7 @@ static bool fill_slots(const struct luks2 *luks, Abi__LuksInfo *out)
 enum guest_err luks2_fill_info(const struct luks2 *luks, bool detached, Abi__InfoReply *reply,
                                struct guest_err_detail *detail)
 {
+    struct span uuid = span_of(luks->uuid, strnlen((const char *)luks->uuid, sizeof(luks->uuid)));
     Abi__LuksInfo *out = malloc(sizeof(*out));
 
     if (!out)
@@ -79,7 +66,7 @@ enum guest_err luks2_fill_info(const struct luks2 *luks, bool detached, Abi__Inf
     out->detached_header = detached;
     out->payload_offset = luks->segment->offset;
     out->master_key_iters = luks->digest->iterations;
-    if (!fill_words(luks, out) || !fill_slots(luks, out))
+    if (!luks_fill_words(&luks->spec, luks->digest->hash, uuid, out) || !fill_slots(luks, out))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     return GUEST_OK;
 }

@@ -22,16 +22,6 @@ static bool take_word(struct luks2_word *out, struct span value)
     return true;
 }
 
-static struct span word_span(const struct luks2_word *word)
-{
-    return span_of(word->text, word->len);
-}
-
-static bool word_is(const struct luks2_word *word, const char *text)
-{
-    return span_equal_text(word_span(word), text);
-}
-
 /* Digits, and nothing else. */
 static bool take_number(uint64_t *out, struct span value)
 {
@@ -263,8 +253,9 @@ static enum guest_err find_segment(struct luks2 *luks, struct guest_err_detail *
 
         if (!segment->present || segment->backup)
             continue;
-        if (!word_is(&segment->type, "crypt"))
-            return luks_error_text(detail, LUKS2_ERR_SEGMENT_TYPE, word_span(&segment->type), i);
+        if (!luks2_word_is(&segment->type, "crypt"))
+            return luks_error_text(detail, LUKS2_ERR_SEGMENT_TYPE, luks2_word_span(&segment->type),
+                                   i);
         luks->segment = segment;
         found++;
     }
@@ -299,8 +290,8 @@ static enum guest_err validate_segment(const struct luks2_segment *segment,
 static enum guest_err validate_digest(const struct luks2_digest *digest,
                                       struct guest_err_detail *detail)
 {
-    if (!word_is(&digest->type, "pbkdf2"))
-        return luks_error_text(detail, LUKS2_ERR_KDF, word_span(&digest->type), 0);
+    if (!luks2_word_is(&digest->type, "pbkdf2"))
+        return luks_error_text(detail, LUKS2_ERR_KDF, luks2_word_span(&digest->type), 0);
     if (!digest->hash || digest->iterations == 0 || digest->iterations > DERIVE_ITERATIONS_MAX ||
         digest->salt.len == 0 || digest->digest.len == 0)
         return luks_error(detail, LUKS2_ERR_METADATA);
@@ -327,7 +318,7 @@ enum guest_err luks2_parse_encryption(const struct luks2_word *word, uint32_t ke
                                       uint32_t sector_bytes, struct crypto_spec *out,
                                       struct guest_err_detail *detail)
 {
-    struct span mode = word_span(word), family, ivgen;
+    struct span mode = luks2_word_span(word), family, ivgen;
     const uint8_t *dash = mode.len ? memchr(mode.data, '-', mode.len) : NULL;
     enum guest_err err;
 
@@ -352,7 +343,8 @@ enum guest_err luks2_decode(struct span json, struct luks2 *out, struct guest_er
     if (!json_flatten_within(json, &limits, take_option, out))
         return luks_error(detail, LUKS2_ERR_METADATA);
     if (out->requirement.len)
-        return luks_error_text(detail, LUKS2_ERR_REQUIREMENT, word_span(&out->requirement), 0);
+        return luks_error_text(detail, LUKS2_ERR_REQUIREMENT, luks2_word_span(&out->requirement),
+                               0);
     err = find_segment(out, detail);
     if (!err)
         err = validate_segment(out->segment, detail);

@@ -28,17 +28,12 @@ struct attempt {
     Abi__Derivation **ask;
 };
 
-static bool word_is(const struct luks2_word *word, const char *text)
-{
-    return span_equal_text(span_of(word->text, word->len), text);
-}
-
 /* ---- the key of a slot's area ---- */
 
 static bool is_argon2(const struct luks2_kdf *kdf, enum argon2_type *out)
 {
-    *out = word_is(&kdf->type, "argon2id") ? ARGON2_ID : ARGON2_I;
-    return *out == ARGON2_ID || word_is(&kdf->type, "argon2i");
+    *out = luks2_word_is(&kdf->type, "argon2id") ? ARGON2_ID : ARGON2_I;
+    return *out == ARGON2_ID || luks2_word_is(&kdf->type, "argon2i");
 }
 
 static enum guest_err ask_host(const struct attempt *a, unsigned slot, enum argon2_type type,
@@ -97,8 +92,8 @@ static enum guest_err derive(const struct attempt *a, unsigned slot, struct cryp
         *out = OUTCOME_ELSEWHERE;
         return ask_host(a, slot, type, detail);
     }
-    if (!word_is(&kdf->type, "pbkdf2"))
-        return luks_error_text(detail, LUKS2_ERR_KDF, span_of(kdf->type.text, kdf->type.len), 0);
+    if (!luks2_word_is(&kdf->type, "pbkdf2"))
+        return luks_error_text(detail, LUKS2_ERR_KDF, luks2_word_span(&kdf->type), 0);
     if (!kdf->hash || kdf->iterations == 0)
         return luks_error_numbers(detail, LUKS2_ERR_SLOT, slot, 0);
     if (kdf->iterations > DERIVE_ITERATIONS_MAX) {
@@ -153,8 +148,8 @@ static enum guest_err validate_slot(const struct luks2 *luks, unsigned slot,
 {
     const struct luks2_keyslot *s = &luks->keyslots[slot];
 
-    if (!word_is(&s->type, "luks2") || !word_is(&s->af_type, "luks1") ||
-        !word_is(&s->area_type, "raw") || s->stripes != LUKS_STRIPES || !s->af_hash ||
+    if (!luks2_word_is(&s->type, "luks2") || !luks2_word_is(&s->af_type, "luks1") ||
+        !luks2_word_is(&s->area_type, "raw") || s->stripes != LUKS_STRIPES || !s->af_hash ||
         s->key_size != luks->spec.key_len || s->area_key_size == 0 ||
         s->area_key_size > CRYPTO_KEY_MAX || s->area_offset < 2 * luks->hdr_size ||
         s->area_offset > INT64_MAX || s->area_size < s->key_size * LUKS_STRIPES)

@@ -6,17 +6,17 @@
 #include "guest/formats/message.h"
 #include "guest/lib/arena.h"
 
-static bool fill_words(const struct luks_header *header, Abi__LuksInfo *out)
+bool luks_fill_words(const struct crypto_spec *spec, enum crypto_hash hash, struct span uuid,
+                     Abi__LuksInfo *out)
 {
-    const struct crypto_spec *spec = &header->spec;
     bool essiv = spec->ivgen == CRYPTO_IVGEN_ESSIV;
 
     return message_set_text(&out->cipher_alg, crypto_cipher_name(spec->cipher)) &&
            message_set_text(&out->cipher_mode, crypto_mode_name(spec->mode)) &&
            message_set_text(&out->ivgen_alg, crypto_ivgen_name(spec->ivgen)) &&
            (!essiv || message_set_text(&out->ivgen_hash_alg, crypto_hash_name(spec->ivgen_hash))) &&
-           message_set_text(&out->hash_alg, crypto_hash_name(header->hash)) &&
-           message_set_bytes(&out->uuid, header->uuid);
+           message_set_text(&out->hash_alg, crypto_hash_name(hash)) &&
+           message_set_bytes(&out->uuid, uuid);
 }
 
 static bool fill_slots(const struct luks_header *header, Abi__LuksInfo *out)
@@ -52,7 +52,8 @@ enum guest_err luks_fill_info(const struct luks_header *header, bool detached,
     out->detached_header = detached;
     out->payload_offset = (uint64_t)header->payload_offset * LUKS_SECTOR_BYTES;
     out->master_key_iters = header->mk_digest_iter;
-    if (!fill_words(header, out) || !fill_slots(header, out))
+    if (!luks_fill_words(&header->spec, header->hash, header->uuid, out) ||
+        !fill_slots(header, out))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     return GUEST_OK;
 }
