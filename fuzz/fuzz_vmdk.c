@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A VMDK image, opened and read in every way: the whole map, info, check. The first byte of the
- * input says what the rest is: the image itself, which may be a descriptor that names itself, or
- * the extent of a descriptor of one line.
+ * A VMDK image, opened and read in every way: the whole map, info, check, and what check repairs.
+ * The first byte of the input says what the rest is: the image itself, which may be a descriptor
+ * that names itself, or the extent of a descriptor of one line.
  */
 #include <glib.h>
 
@@ -10,6 +10,7 @@
 
 #define MAP_RECORDS 512
 #define TAIL_BYTES  (1u << 20)
+#define BATCHES_MAX 256
 #define CHILDREN    "version=1\nCID=1\nparentCID=ffffffff\ncreateType=\"vmfs\"\n"
 
 static const char *const descriptors[] = {
@@ -33,8 +34,17 @@ static void read_all(struct fuzz_session *s, bool for_check)
     fuzz_map(s, node, node->virtual_size - tail, tail, MAP_RECORDS, 1);
     info.node = check.node = node->id;
     fuzz_forget(fuzz_call(s, CELL_METHOD_INFO, &info.base, 0, &abi__info_reply__descriptor));
-    if (for_check)
-        fuzz_forget(fuzz_call(s, CELL_METHOD_CHECK, &check.base, 0, &abi__check_reply__descriptor));
+    if (!for_check)
+        return;
+    fuzz_forget(fuzz_call(s, CELL_METHOD_CHECK, &check.base, 0, &abi__check_reply__descriptor));
+    check.fix_errors = true;
+    Abi__CheckReply *reply = (Abi__CheckReply *)fuzz_call(s, CELL_METHOD_CHECK, &check.base, 0,
+                                                          &abi__check_reply__descriptor);
+    bool repairs = reply && reply->repairs;
+
+    fuzz_forget(reply);
+    if (repairs)
+        fuzz_drain(s, BATCHES_MAX, UINT64_MAX);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
