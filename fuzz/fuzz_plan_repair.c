@@ -1,34 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Repairs of a hostile qcow2 image. What is planned must be well-formed, come to its end, and keep
- * to its promise: an image of which all is said to be repaired is found clean, and the start of the
- * disk reads as before, unless what was written lies over it. Input:
+ * Repairs of a hostile image of qcow2, QED or Parallels. What is planned must be well-formed, come
+ * to its end, and keep to its promise: an image of which all is said to be repaired is found clean,
+ * and the start of the disk reads as before, unless what was written lies over it. Input:
  *
- *   u8            even: leaks alone; odd: everything
+ *   u8            even: leaks alone; odd: everything; bits 1 and 2: format
  *   the rest      the image
  */
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/follow.h"
 #include "fuzz/guarded.h"
+#include "guest/abi/error_parallels.h"
 #include "guest/abi/error_qcow2.h"
 #include "guest/formats/format.h"
 #include "guest/lib/bytes.h"
 #include "guest/plan/chain_read.h"
 #include "guest/plan/plan.h"
 
-#define BATCHES_MAX 4096
-#define OPS_MAX     512
-#define IMAGE_MAX   (64u << 20) /* a repair that makes the file longer is not followed */
-#define LOOK_BYTES  (1u << 20)  /* of the disk */
+#define LOOK_BYTES  (1u << 20) /* of the disk */
 #define STEP_BYTES  4096u
 #define EXTENTS_MAX 4096
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static uint8_t window[PLAN_WINDOW_BYTES];
-static struct cell_op ops[OPS_MAX];
 
 /* Where the first bytes of the disk are in the file. */
 struct places {
@@ -40,33 +36,26 @@ struct places {
  * What was said to be past the end may be inside once new refcount structures have made the file
  * longer: then a repair says that it is not done, as stock's does. *sink->user: whether it did.
  */
+struct told {
+    bool broken;
+    bool lost; /* an entry that leads outside is gone, and what it showed with it */
+};
+
 static void take(struct finding_sink *sink, const struct cell_finding *finding)
 {
-    if (finding->code == QCOW2_FOUND_REBUILT_BROKEN)
-        *(bool *)sink->user = true;
-}
+    struct told *told = sink->user;
 
-static struct node *open_image(const uint8_t *bytes, uint64_t len, bool for_check)
-{
-    Abi__OpenRequest request = ABI__OPEN_REQUEST__INIT;
-    struct source *source = source_new_buffer(0, bytes, len);
-    struct guest_err_detail detail;
-    struct node *node = NULL;
-
-    request.format = (char *)"qcow2";
-    request.read_write = for_check;
-    request.for_check = for_check;
-    if (source && node_open(source, &request, &node, &detail) == GUEST_OK)
-        return node;
-    source_free(source);
-    return NULL;
+    /* A file that ends before its data begins stays wrong, as in stock. */
+    told->broken |=
+        finding->code == QCOW2_FOUND_REBUILT_BROKEN || finding->code == PARALLELS_FIXED_DATA_OFF;
+    told->lost |= finding->code == PARALLELS_FIXED_OUTSIDE;
 }
 
 /* Bytes of the disk, and of which of them it is known; nothing of an image with other files. */
-static uint64_t read_disk(const GByteArray *image, uint8_t *out, bool *out_known,
-                          struct places *places)
+static uint64_t read_disk(const char *format, const GByteArray *image, uint8_t *out,
+                          bool *out_known, struct places *places)
 {
-    struct node *node = open_image(image->data, image->len, false);
+    struct node *node = fuzz_open_bytes(format, image->data, image->len, false, false);
     uint64_t len = node && !node->nr_refs ? MIN(node->virtual_size, LOOK_BYTES) : 0;
     struct guest_err_detail detail;
 
@@ -97,62 +86,21 @@ static bool meets(const struct places *places, uint64_t offset, uint64_t len)
     return false;
 }
 
-/* One op onto the image; false: it becomes too long to be followed. */
-static bool carry_out(GByteArray *image, const struct cell_op *op, const struct plan_sink *sink)
+/* What is written lies over something of the disk: then it may change. */
+static bool spares_disk(void *user, const struct cell_op *op)
 {
-    uint64_t end = op->kind == CELL_OP_TRUNCATE ? op->offset : op->offset + op->length;
+    bool writes = op->kind != CELL_OP_BARRIER && op->kind != CELL_OP_TRUNCATE;
 
-    if (op->kind == CELL_OP_BARRIER || op->kind == CELL_OP_DISCARD)
-        return true;
-    g_assert(end >= op->offset && (op->kind == CELL_OP_TRUNCATE || op->kind == CELL_OP_WRITE));
-    if (end > IMAGE_MAX)
-        return false;
-    if (end > image->len) {
-        guint had = image->len;
-        g_byte_array_set_size(image, (guint)end);
-        memset(image->data + had, 0, image->len - had);
-    }
-    if (op->kind == CELL_OP_TRUNCATE)
-        return true;
-    g_assert(op->data <= sink->window_used && op->length <= sink->window_used - op->data);
-    memcpy(image->data + op->offset, window + op->data, op->length);
-    return true;
+    return !writes || !meets(user, op->offset, op->length);
 }
 
-/* The whole plan; false: it could not be followed, or something of the disk was written over. */
-static bool follow(GByteArray *image, struct plan *plan, const struct places *places)
-{
-    bool done = false, good = true;
-
-    for (unsigned batch = 0; !done; batch++) {
-        struct plan_sink sink = {
-            .ops = ops, .max_ops = OPS_MAX, .window = window, .window_size = sizeof(window)};
-        struct guest_err_detail detail;
-
-        g_assert(batch < BATCHES_MAX);
-        if (plan->verbs->next(plan, &sink, &done, &detail) != GUEST_OK) {
-            good = false;
-            break;
-        }
-        g_assert(done || sink.nr_ops > 0);
-        for (uint32_t i = 0; i < sink.nr_ops; i++) {
-            if (ops[i].kind == CELL_OP_WRITE && meets(places, ops[i].offset, ops[i].length))
-                good = false;
-            if (!carry_out(image, &ops[i], &sink))
-                good = false;
-        }
-    }
-    plan->verbs->free(plan);
-    return good;
-}
-
-static void judge_clean(const GByteArray *image)
+static void judge_clean(const char *format, const GByteArray *image)
 {
     Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
     Abi__CheckReply reply = ABI__CHECK_REPLY__INIT;
-    bool broken = false;
-    struct finding_sink sink = {.add = take, .user = &broken};
-    struct node *node = open_image(image->data, image->len, true);
+    struct told told = {0};
+    struct finding_sink sink = {.add = take, .user = &told};
+    struct node *node = fuzz_open_bytes(format, image->data, image->len, true, true);
     struct guest_err_detail detail;
 
     g_assert(node);
@@ -161,17 +109,18 @@ static void judge_clean(const GByteArray *image)
     node_free(node);
 }
 
-static void repair(GByteArray *image, struct node *node, bool all)
+static void repair(const char *format, GByteArray *image, struct node *node, bool all)
 {
     static uint8_t before[LOOK_BYTES], after[LOOK_BYTES];
     static bool knew[LOOK_BYTES / STEP_BYTES], know[LOOK_BYTES / STEP_BYTES];
     Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
     Abi__CheckReply reply = ABI__CHECK_REPLY__INIT;
-    bool broken = false;
-    struct finding_sink sink = {.add = take, .user = &broken};
+    struct told told = {0};
+    struct finding_sink sink = {.add = take, .user = &told};
     struct guest_err_detail detail;
     struct places places = {.nr = 0};
-    uint64_t len = read_disk(image, before, knew, &places);
+    uint64_t len = read_disk(format, image, before, knew, &places);
+    struct fuzz_watch watch = {.op = spares_disk, .user = &places};
     bool good = places.nr < EXTENTS_MAX;
     enum guest_err err;
 
@@ -181,13 +130,13 @@ static void repair(GByteArray *image, struct node *node, bool all)
     if (node->repair) {
         struct plan *plan = node->repair;
         node->repair = NULL;
-        good = follow(image, plan, &places) && good;
+        good = fuzz_follow(image, plan, &watch) && good;
     }
     if (err || !good)
         return;
-    if (!broken && !reply.corruptions && !reply.check_errors && !reply.leaks)
-        judge_clean(image);
-    if (read_disk(image, after, know, NULL) != len)
+    if (!told.broken && !reply.corruptions && !reply.check_errors && !reply.leaks)
+        judge_clean(format, image);
+    if (told.lost || read_disk(format, image, after, know, NULL) != len)
         return; /* what made it unreadable is gone */
     for (uint64_t at = 0; at < len; at += STEP_BYTES) {
         if (knew[at / STEP_BYTES]) {
@@ -199,6 +148,8 @@ static void repair(GByteArray *image, struct node *node, bool all)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const char *const formats[] = {"qcow2", "qed", "parallels", "qcow2"};
+    const char *format;
     struct guarded guarded;
     GByteArray *image;
     struct node *node;
@@ -208,9 +159,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     guarded = guarded_copy(data + 1, size - 1, GUARDED_END);
     image = g_byte_array_new();
     g_byte_array_append(image, data + 1, (guint)size - 1);
-    node = open_image(guarded.data, guarded.len, true);
+    format = formats[data[0] >> 1 & 3];
+    node = fuzz_open_bytes(format, guarded.data, guarded.len, true, true);
     if (node)
-        repair(image, node, data[0] & 1);
+        repair(format, image, node, data[0] & 1);
     node_free(node);
     g_byte_array_unref(image);
     guarded_clear(&guarded);

@@ -427,14 +427,19 @@ def stock(folder):
         images = stock_images(scratch)
         for name, content in parallels_images(scratch).items():
             write(folder, "parallels", name, content)
+            write(folder, "plan_repair", "parallels-" + name, b"\5" + content)
             for plan in ("copy", "grow", "shrink", "unfinished"):
                 write(folder, "plan_write", "%s-parallels-%s" % (plan, name), write_plans()[plan] + content)
         for name, content in qcow_images(scratch).items():
             write(folder, "qcow", name, content)
+            write(folder, "plan_overlay", "empty-qcow-" + name, overlay(9, 0, 0) + content)
             for plan in ("copy", "copy-compressed", "unfinished"):
                 write(folder, "plan_write", "%s-qcow-%s" % (plan, name), write_plans()[plan] + content)
         for name, content in qed_images(scratch).items():
             write(folder, "qed", name, content)
+            write(folder, "plan_repair", "qed-" + name, b"\3" + content)
+            write(folder, "plan_overlay", "name-qed-" + name, overlay(4, 30, 3) + content)
+            write(folder, "plan_overlay", "long-qed-" + name, overlay(4, 900, 3) + content)
             for plan in ("copy", "grow", "unfinished", "shrink"):
                 write(folder, "plan_write", "%s-qed-%s" % (plan, name), write_plans()[plan] + content)
         for name, content in vdi_images(scratch).items():
