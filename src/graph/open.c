@@ -197,6 +197,14 @@ static gboolean check_named_twice(const struct name *user, GError **error)
     return wording_fail(error, "Can't specify 'file' and 'filename' options at the same time");
 }
 
+/* What a json: name in an image says about keys, as a name of the user's would. */
+static struct name keys_of(const struct wire_ref *ref)
+{
+    return (struct name){.key_secret = ref->key_secret,
+                         .encrypt_secret = ref->encrypt_secret,
+                         .encrypt_format = ref->encrypt_format};
+}
+
 static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
                              const struct name *name, const struct image_open_options *options,
                              GError **error)
@@ -207,6 +215,7 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
     g_autofree char *display = NULL;
     struct image_open_options below = *options;
     struct layer layer = {.graph = parent->graph, .options = &below, .parent = parent};
+    struct name named_keys = {NULL};
     struct image *child;
 
     below.read_write = FALSE;
@@ -236,7 +245,10 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
                                                           : ref->format;
     layer.no_lock = user != NULL && user->no_lock;
     layer.vhd_size = user != NULL ? user->vhd_size : NULL;
-    layer.keys = user;
+    if (user == NULL && ref != NULL) {
+        named_keys = keys_of(ref);
+    }
+    layer.keys = user != NULL ? user : &named_keys;
     child = open_layer(&layer, user, error);
     if (child == NULL) {
         return FALSE;
@@ -518,6 +530,7 @@ struct image *image_open_named_by(struct graph *graph, struct image *parent,
 {
     const struct wire_ref *ref = image_ref(parent, ABI__ROLE__ROLE_BACKING);
     struct layer layer = {.graph = graph, .options = options};
+    struct name named_keys;
     g_autoptr(Endpoint) endpoint = NULL;
     g_autofree char *display = NULL;
 
@@ -529,6 +542,8 @@ struct image *image_open_named_by(struct graph *graph, struct image *parent,
     if (endpoint == NULL) {
         return NULL;
     }
+    named_keys = keys_of(ref);
+    layer.keys = &named_keys;
     layer.display = display;
     layer.endpoint = endpoint;
     layer.format = ref->format;

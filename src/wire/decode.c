@@ -116,6 +116,9 @@ static void ref_clear(struct wire_ref *ref)
     g_free(ref->text);
     g_free(ref->format);
     g_free(ref->protocol);
+    g_free(ref->key_secret);
+    g_free(ref->encrypt_secret);
+    g_free(ref->encrypt_format);
     g_free(ref->path);
 }
 
@@ -146,6 +149,33 @@ static gboolean decode_path(const ProtobufCBinaryData *bytes, char **out)
     return TRUE;
 }
 
+/* How the image says that another is unlocked: which of the user's secrets it means. */
+static gboolean decode_keys(const Abi__FileRef *ref, struct wire_ref *out)
+{
+    const struct {
+        const char *key;
+        char **to;
+    } wanted[] = {{"key-secret", &out->key_secret},
+                  {"encrypt.key-secret", &out->encrypt_secret},
+                  {"encrypt.format", &out->encrypt_format}};
+
+    if (ref->n_option > WIRE_OPTIONS_MAX) {
+        return FALSE;
+    }
+    for (size_t i = 0; i < ref->n_option; i++) {
+        const Abi__Option *option = ref->option[i];
+
+        for (size_t k = 0; k < G_N_ELEMENTS(wanted); k++) {
+            if (strcmp(option->key, wanted[k].key) != 0 || option->value.len > WIRE_NAME_MAX) {
+                continue;
+            }
+            g_free(*wanted[k].to);
+            *wanted[k].to = wording_escape_span(option->value.data, option->value.len);
+        }
+    }
+    return TRUE;
+}
+
 static gboolean decode_ref(const Abi__FileRef *ref, struct wire_ref *out, GError **error)
 {
     if (ref->role != ABI__ROLE__ROLE_BACKING && ref->role != ABI__ROLE__ROLE_DATA_FILE &&
@@ -173,7 +203,7 @@ static gboolean decode_ref(const Abi__FileRef *ref, struct wire_ref *out, GError
     if (!decode_path(&ref->path, &out->path)) {
         return wire_refuse(error, "path of a reference");
     }
-    if (ref->n_option > WIRE_OPTIONS_MAX) {
+    if (!decode_keys(ref, out)) {
         return wire_refuse(error, "options of a reference");
     }
     if (ref->has_slice &&

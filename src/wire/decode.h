@@ -77,6 +77,8 @@ struct wire_ref {
     gboolean has_slice;
     uint64_t slice_offset, slice_size;
     uint32_t index;
+    /* A json: name's "key-secret" (luks), "encrypt.key-secret" and "encrypt.format"; NULL: none. */
+    char *key_secret, *encrypt_secret, *encrypt_format;
 };
 
 struct wire_open {
