@@ -60,7 +60,7 @@ variants="sector-size=512
     luks2-keyslots-size=2m
     label=name"
 set -- $variants
-plan $(($# + 37 + 42 + 6))
+plan $(($# + 40 + 42 + 6))
 
 for variant in $variants; do
     options="--${variant//,/ --}"
