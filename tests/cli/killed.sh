@@ -75,7 +75,7 @@ killed() {
     command=("${@:3}")
     renewed
     begin=$(date +%s%N)
-    (cd now && "$QEMU_IMG" "${command[@]}" >/dev/null) || return 1
+    (cd now && "$QEMU_IMG" "${command[@]}") >/dev/null 2>&1 || return 1
     time=$(($(date +%s%N) - begin))
     for ((turn = 0; turn < kills; turn++)); do
         renewed
