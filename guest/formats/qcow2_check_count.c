@@ -24,7 +24,8 @@ static enum guest_err count_one(struct qcow2_check *c, uint64_t cluster)
                : err_plain(c->detail, GUEST_ERR_NO_MEMORY);
 }
 
-/* One more reference to each of adjacent clusters: nearly always it is the first. */
+/* One more reference to each of adjacent clusters: nearly always it is the first, or all have one.
+ */
 static enum guest_err count_run(struct qcow2_check *c, uint64_t cluster, uint64_t nr)
 {
     enum guest_err err = GUEST_OK;
@@ -32,6 +33,10 @@ static enum guest_err count_run(struct qcow2_check *c, uint64_t cluster, uint64_
     while (!err && nr) {
         uint64_t done = qcow2_counts_fill(&c->counts, cluster, nr);
 
+        if (done == 0) {
+            done = qcow2_counts_raise(&c->counts, cluster, nr, c->refcount_max);
+            c->shared = c->shared || done;
+        }
         if (done == 0) {
             err = count_one(c, cluster);
             done = 1;

@@ -81,7 +81,7 @@ bool qcow2_counts_get8(const struct qcow2_counts *c, uint64_t cluster, uint64_t 
     if (i == page->nr_runs || page->runs[i].from >= at + 8) {
         *out = 0;
     } else if (page->runs[i].from <= at && page->runs[i].to >= at + 8) {
-        *out = EIGHT_ONES;
+        *out = EIGHT_ONES * page->runs[i].value;
     } else {
         for (unsigned k = 0; k < 8; k++)
             bytes[k] = (uint8_t)qcow2_counts_get(c, cluster + k);
@@ -139,7 +139,8 @@ static bool make_narrow(struct qcow2_counts_page *page)
     if (!page->narrow)
         return false;
     for (uint32_t i = 0; i < page->nr_runs; i++)
-        memset(&page->narrow[page->runs[i].from], 1, page->runs[i].to - page->runs[i].from);
+        memset(&page->narrow[page->runs[i].from], page->runs[i].value,
+               page->runs[i].to - page->runs[i].from);
     page->nr_runs = 0;
     return true;
 }
@@ -159,11 +160,12 @@ static bool widen(struct qcow2_counts_page *page)
 }
 
 /* One more run, of counters that are 0 now, before runs[i]. False: there are too many. */
-static bool add_run(struct qcow2_counts_page *page, uint32_t i, uint64_t from, uint64_t to)
+static bool add_run(struct qcow2_counts_page *page, uint32_t i, uint64_t from, uint64_t to,
+                    uint8_t value)
 {
     struct qcow2_counts_run *runs = page->runs;
-    bool joins_left = i > 0 && runs[i - 1].to == from;
-    bool joins_right = i < page->nr_runs && runs[i].from == to;
+    bool joins_left = i > 0 && runs[i - 1].to == from && runs[i - 1].value == value;
+    bool joins_right = i < page->nr_runs && runs[i].from == to && runs[i].value == value;
 
     if (joins_left && joins_right) {
         runs[i - 1].to = runs[i].to;
@@ -177,10 +179,48 @@ static bool add_run(struct qcow2_counts_page *page, uint32_t i, uint64_t from, u
         if (page->nr_runs == QCOW2_COUNTS_RUNS_MAX)
             return false;
         memmove(&runs[i + 1], &runs[i], (page->nr_runs - i) * sizeof(*runs));
-        runs[i] = (struct qcow2_counts_run){(uint16_t)from, (uint16_t)to};
+        runs[i] = (struct qcow2_counts_run){(uint16_t)from, (uint16_t)to, value};
         page->nr_runs++;
     }
     return true;
+}
+
+/* Makes counters [at, end) of runs[i] 0. False: the run would be two, and there are too many. */
+static bool drop(struct qcow2_counts_page *page, uint32_t i, uint64_t at, uint64_t end)
+{
+    struct qcow2_counts_run *runs = page->runs, rest = runs[i];
+
+    rest.from = (uint16_t)end;
+    if (runs[i].from < at && rest.from < rest.to) {
+        if (page->nr_runs == QCOW2_COUNTS_RUNS_MAX)
+            return false;
+        memmove(&runs[i + 2], &runs[i + 1], (page->nr_runs - i - 1) * sizeof(*runs));
+        runs[i].to = (uint16_t)at;
+        runs[i + 1] = rest;
+        page->nr_runs++;
+    } else if (runs[i].from < at) {
+        runs[i].to = (uint16_t)at;
+    } else if (rest.from < rest.to) {
+        runs[i] = rest;
+    } else {
+        memmove(&runs[i], &runs[i + 1], (page->nr_runs - i - 1) * sizeof(*runs));
+        page->nr_runs--;
+    }
+    return true;
+}
+
+/* Changes one counter of a page of runs. False: it needs an array; what is set is then left to it.
+ */
+static bool set_in_runs(struct qcow2_counts_page *page, uint64_t at, uint64_t value)
+{
+    uint32_t i = find_run(page, at);
+    uint64_t now = i < page->nr_runs && page->runs[i].from <= at ? page->runs[i].value : 0;
+
+    if (now == value)
+        return true;
+    if (value > UINT8_MAX || (now != 0 && !drop(page, i, at, at + 1)))
+        return false;
+    return value == 0 || add_run(page, find_run(page, at), at, at + 1, (uint8_t)value);
 }
 
 bool qcow2_counts_set(struct qcow2_counts *c, uint64_t cluster, uint64_t value)
@@ -189,10 +229,7 @@ bool qcow2_counts_set(struct qcow2_counts *c, uint64_t cluster, uint64_t value)
     uint64_t at = cluster % QCOW2_COUNTS_PAGE;
 
     if (has_runs(page)) {
-        uint64_t now = qcow2_counts_get(c, cluster);
-
-        if (now == value ||
-            (now == 0 && value == 1 && add_run(page, find_run(page, at), at, at + 1)))
+        if (set_in_runs(page, at, value))
             return true;
         if (!make_narrow(page))
             return false;
@@ -205,6 +242,25 @@ bool qcow2_counts_set(struct qcow2_counts *c, uint64_t cluster, uint64_t value)
         return false;
     page->wide[at] = value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
     return true;
+}
+
+uint64_t qcow2_counts_raise(struct qcow2_counts *c, uint64_t cluster, uint64_t nr, uint64_t most)
+{
+    struct qcow2_counts_page *page = &c->pages[cluster >> QCOW2_COUNTS_PAGE_BITS];
+    uint64_t at = cluster % QCOW2_COUNTS_PAGE;
+    uint32_t i = has_runs(page) ? find_run(page, at) : page->nr_runs;
+    uint8_t value;
+
+    if (i == page->nr_runs || page->runs[i].from > at || page->runs[i].value == UINT8_MAX ||
+        page->runs[i].value >= most)
+        return 0;
+    value = page->runs[i].value;
+    if (nr > page->runs[i].to - at)
+        nr = page->runs[i].to - at;
+    /* Splitting a run takes two places at most: what has begun does not fail. */
+    if (page->nr_runs + 2 > QCOW2_COUNTS_RUNS_MAX || !drop(page, i, at, at + nr))
+        return 0;
+    return add_run(page, find_run(page, at), at, at + nr, (uint8_t)(value + 1)) ? nr : 0;
 }
 
 static uint64_t fill_narrow(uint8_t *from, uint64_t nr)
@@ -239,7 +295,7 @@ uint64_t qcow2_counts_fill(struct qcow2_counts *c, uint64_t cluster, uint64_t nr
             return 0;
         if (i < page->nr_runs && page->runs[i].from - at < nr)
             nr = page->runs[i].from - at;
-        if (add_run(page, i, at, at + nr))
+        if (add_run(page, i, at, at + nr, 1))
             return nr;
         if (!make_narrow(page))
             return 0;

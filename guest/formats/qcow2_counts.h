@@ -3,8 +3,9 @@
  * A counter for each host cluster, for checks.
  *
  * Memory follows what is counted, not the size of the file: counters come in pages. A page in which
- * a few runs of counters are 1 and the others 0 has no array: tables and data that were allocated
- * in order look like that. Any other has one byte a counter until one of them passes 255.
+ * a few runs of counters have one value each and the others are 0 has no array: tables and data
+ * that were allocated in order look like that, shared with snapshots or not. Any other has one byte
+ * a counter until one of them passes 255.
  */
 #ifndef INSTAR_GUEST_FORMATS_QCOW2_COUNTS_H
 #define INSTAR_GUEST_FORMATS_QCOW2_COUNTS_H
@@ -17,12 +18,13 @@
 
 #define QCOW2_COUNTS_RUNS_MAX 6u
 
-/* Counters [from, to) of a page are 1. */
+/* Counters [from, to) of a page are `value`, which is not 0. */
 struct qcow2_counts_run {
     uint16_t from, to;
+    uint8_t value;
 };
 
-/* A page: at most one of the arrays is there; with neither its runs say what is 1. */
+/* A page: at most one of the arrays is there; with neither its runs say what is not 0. */
 struct qcow2_counts_page {
     uint8_t *narrow;
     uint32_t *wide; /* saturates at UINT32_MAX */
@@ -59,7 +61,7 @@ static inline uint32_t qcow2_counts_get(const struct qcow2_counts *c, uint64_t c
         return page->wide[at];
     for (uint32_t i = 0; i < page->nr_runs; i++) {
         if (at < page->runs[i].to)
-            return at >= page->runs[i].from;
+            return at >= page->runs[i].from ? page->runs[i].value : 0;
     }
     return 0;
 }
@@ -83,5 +85,13 @@ bool qcow2_counts_set(struct qcow2_counts *c, uint64_t cluster, uint64_t value);
  * returns: how many; 0 also when out of memory
  */
 uint64_t qcow2_counts_fill(struct qcow2_counts *c, uint64_t cluster, uint64_t nr);
+
+/*
+ * Makes counters that are alike and not 0 larger by one, from `cluster` on: at most nr, and none
+ * that is `most` already.
+ *
+ * returns: how many; 0 when it is to be done one by one
+ */
+uint64_t qcow2_counts_raise(struct qcow2_counts *c, uint64_t cluster, uint64_t nr, uint64_t most);
 
 #endif

@@ -44,6 +44,18 @@ static void fill(struct qcow2_counts *c, uint32_t *counts, uint32_t from, uint32
     }
 }
 
+static void raise_some(struct qcow2_counts *c, uint32_t *counts, uint32_t from, uint32_t nr)
+{
+    uint64_t done = qcow2_counts_raise(c, from, nr, 5);
+    g_assert_cmpuint(done, <=, nr);
+    for (uint32_t i = 0; i < done; i++) {
+        g_assert_cmpuint(counts[from + i], ==, counts[from] - (i != 0));
+        g_assert_cmpuint(counts[from + i], >, 0);
+        g_assert_cmpuint(counts[from + i], <, 5);
+        counts[from + i]++;
+    }
+}
+
 static void set(struct qcow2_counts *c, uint32_t *counts, uint32_t cluster, uint32_t value)
 {
     g_assert_true(qcow2_counts_set(c, cluster, value));
@@ -59,8 +71,11 @@ static void test_random(gconstpointer most)
     g_assert_true(qcow2_counts_init(&c, CLUSTERS));
     for (unsigned turn = 0; turn < TURNS; turn++) {
         uint32_t cluster = (uint32_t)g_rand_int_range(rand, 0, CLUSTERS);
-        uint32_t longest = MIN(CLUSTERS - cluster, 1u << g_rand_int_range(rand, 0, 12));
-        if (g_rand_int_range(rand, 0, 4))
+        uint32_t wanted = 1u << g_rand_int_range(rand, 0, 12);
+        uint32_t longest = (uint32_t)MIN(CLUSTERS - cluster, wanted);
+        if (!g_rand_int_range(rand, 0, 6))
+            raise_some(&c, counts, cluster, longest);
+        else if (g_rand_int_range(rand, 0, 4))
             fill(&c, counts, cluster, longest);
         else
             set(&c, counts, cluster,
@@ -87,6 +102,27 @@ static void test_runs_need_no_array(void)
     for (uint64_t i = 0; i <= CLUSTERS >> QCOW2_COUNTS_PAGE_BITS; i++)
         g_assert_true(c.pages[i].narrow == NULL && c.pages[i].wide == NULL);
     g_assert_cmpuint(c.pages[0].nr_runs, ==, 1);
+    qcow2_counts_clear(&c);
+}
+
+/* A second walk, that of a snapshot, over what the first has counted: none either. */
+static void test_shared_runs_need_no_array(void)
+{
+    struct qcow2_counts c;
+    g_assert_true(qcow2_counts_init(&c, CLUSTERS));
+    for (uint64_t at = 0; at < CLUSTERS; at += QCOW2_COUNTS_PAGE)
+        qcow2_counts_fill(&c, at, CLUSTERS - at);
+    for (uint64_t at = 3, done; at < CLUSTERS; at += done) {
+        done = 1;
+        if (at % 512 != 0)
+            done = qcow2_counts_raise(&c, at, 512 - at % 512, 9);
+        g_assert_cmpuint(done, >, 0);
+    }
+    g_assert_cmpuint(qcow2_counts_raise(&c, 5, 1, 2), ==, 0);
+    for (uint64_t i = 0; i <= CLUSTERS >> QCOW2_COUNTS_PAGE_BITS; i++)
+        g_assert_true(c.pages[i].narrow == NULL && c.pages[i].wide == NULL);
+    for (uint64_t at = 0; at < CLUSTERS; at++)
+        g_assert_cmpuint(qcow2_counts_get(&c, at), ==, at < 3 || at % 512 == 0 ? 1 : 2);
     qcow2_counts_clear(&c);
 }
 
@@ -119,6 +155,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/guest/qcow2_counts/random/2", GINT_TO_POINTER(2), test_random);
     g_test_add_data_func("/guest/qcow2_counts/random/300", GINT_TO_POINTER(300), test_random);
     g_test_add_func("/guest/qcow2_counts/runs_need_no_array", test_runs_need_no_array);
+    g_test_add_func("/guest/qcow2_counts/shared-runs", test_shared_runs_need_no_array);
     g_test_add_func("/guest/qcow2_counts/large_values_saturate", test_large_values_saturate);
     g_test_add_func("/guest/qcow2_counts/growing_keeps_counts", test_growing_keeps_counts);
     return g_test_run();
