@@ -184,7 +184,7 @@ static enum guest_err dmg_map(struct node *node, uint64_t start, uint64_t length
                               struct layer_extent *out, struct guest_err_detail *detail)
 {
     struct dmg *dmg = node->state;
-    uint64_t sector = start / DMG_SECTOR_BYTES, left, next;
+    uint64_t sector = start / DMG_SECTOR_BYTES, left, next = sector;
     const struct dmg_chunk *chunk = find_chunk(dmg, sector, &next);
 
     *out = (struct layer_extent){
