@@ -125,6 +125,7 @@ static struct blockopts *own_options(const struct blockopts *shown, const char *
     return full;
 }
 
+static struct shown show_name(struct name *name);
 static struct shown show_node(struct name *name, guint level);
 
 static struct shown show_protocol(const struct name *name, const struct name_node *node)
@@ -202,6 +203,21 @@ static void show_header(struct name *header, struct blockopts *full)
     shown_clear(&shown);
 }
 
+/* What else the user named; stock does not say so in the image's own name. */
+static void show_beside(struct name *name)
+{
+    struct shown shown;
+
+    if (name->backing != NULL) {
+        shown = show_name(name->backing);
+        shown_clear(&shown);
+    }
+    if (name->data_file != NULL) {
+        shown = show_node(name->data_file, 0);
+        shown_clear(&shown);
+    }
+}
+
 /* The image that a name is about. */
 static struct shown show_name(struct name *name)
 {
@@ -217,6 +233,7 @@ static struct shown show_name(struct name *name)
     if (name->header != NULL) {
         show_header(name->header, out.full);
     }
+    show_beside(name);
     g_free(name->display);
     name->display = shown_text(&out);
     return out;
