@@ -94,13 +94,15 @@ static void fill_request(const struct rebase *rebase, Abi__BackingRequest *reque
     }
 }
 
-/* Even with -u: without it the overlay would not know its parent. */
+/* Even with -u: without it the overlay would not know its parent. Other formats the cell refuses.
+ */
 static gboolean look_at_parent(struct rebase *rebase)
 {
     const char *format = image_format(rebase->overlay);
     GError *error = NULL;
 
     return new_name(rebase) == NULL || !parent_id_wanted(format) ||
+           strcmp(rebase->opt->backing_fmt, format) != 0 ||
            parent_id_read(format, endpoint_path(image_endpoint(rebase->overlay)), new_name(rebase),
                           rebase->opt->backing_fmt, &rebase->parent, &error) ||
            report_refusal(rebase, error);

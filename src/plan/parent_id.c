@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "compat/wording.h"
-#include "guest/abi/info.pb-c.h"
+#include "src/graph/ask.h"
 #include "src/graph/paths.h"
-#include "src/wire/decode.h"
 
 gboolean parent_id_wanted(const char *format)
 {
@@ -16,26 +15,20 @@ gboolean parent_id_wanted(const char *format)
 /* What the cell says of it, checked. */
 static gboolean ask(struct image *parent, struct parent_id *out, GError **error)
 {
-    Abi__InfoRequest request = ABI__INFO_REQUEST__INIT;
-    ProtobufCMessage *reply;
-    const Abi__InfoReply *info;
+    Abi__InfoReply *info = image_ask_info(parent, error);
     gboolean ok;
 
-    request.node = image_node(parent);
-    if (!cell_call(image_cell(parent), CELL_METHOD_INFO, &request.base, NULL, 0, 0,
-                   &abi__info_reply__descriptor, &reply, error))
+    if (info == NULL)
         return FALSE;
-    info = (const Abi__InfoReply *)reply;
-    ok = wire_check_error(info->error, image_filename(parent), error);
-    if (ok && info->disk_guid.len != sizeof(out->guid))
-        ok =
-            wording_fail(error, "The parser gave a bad identifier of '%s'", image_filename(parent));
+    ok = info->disk_guid.len == sizeof(out->guid);
     if (ok) {
         memcpy(out->guid, info->disk_guid.data, sizeof(out->guid));
         out->len = sizeof(out->guid);
         out->time_sec = info->parent_time_sec;
+    } else {
+        wording_fail(error, "The parser gave a bad identifier of '%s'", image_filename(parent));
     }
-    protobuf_c_message_free_unpacked(reply, NULL);
+    abi__info_reply__free_unpacked(info, NULL);
     return ok;
 }
 
