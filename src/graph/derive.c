@@ -17,8 +17,7 @@
 #define MIB          (1024ull * 1024ull)
 #define SLACK        (16 * MIB) /* what a guest uses beside the matrix */
 #define WINDOW_BYTES (2 * MIB)
-#define PATIENCE     5u /* time limits: a slot that takes a gigabyte takes a while on a busy machine \
-                         */
+#define PATIENCE     5u /* time limits: a slot may take a gigabyte, on a busy machine */
 
 static gboolean is_allowed(const Abi__Derivation *wanted, const struct derived_keys *keys)
 {

@@ -16,8 +16,8 @@
 /* Entries of the directory (sector 26), of its table (27), of the redundant one (22). */
 #define DAMAGE                                                                                     \
     POKE(13824, "\\377\\377\\377\\0")                                                              \
-    POKE(11268, "\\7\\7\\7\\0") POKE(13840, "\\0\\0\\0\\1") POKE(11280, "\\0\\0\\0\\1")            \
-        POKE(10752, "\\0\\0\\377\\377")
+    POKE(11268, "\\7\\7\\7\\0")                                                                    \
+    POKE(13840, "\\0\\0\\0\\1") POKE(11280, "\\0\\0\\0\\1") POKE(10752, "\\0\\0\\377\\377")
 
 static const struct crash_case rows[] = {
     {"write-vmdk", "adapter_type=ide", FILL_VMDK, 3 * M, 0, change_write, 0, 0},
