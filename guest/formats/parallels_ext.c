@@ -75,7 +75,7 @@ static enum guest_err take_bitmap(struct parallels *p, const struct feature *f,
     uint32_t l1_size = cur_le32(&c);
     uint8_t name[PARALLELS_BITMAP_NAME_BYTES];
 
-    if (!cur_ok(&c))
+    if (!cur_ok(&c) || !id.data)
         return parallels_error(detail, PARALLELS_ERR_BITMAP_SHORT, f->data.len);
     if (size != p->header.nb_sectors)
         return err_numbers(detail, (enum guest_err)PARALLELS_ERR_BITMAP_SIZE, size,
