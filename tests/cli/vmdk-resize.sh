@@ -6,7 +6,7 @@
 requires_stock
 kinds="monolithicSparse monolithicSparse,zeroed_grain=on monolithicFlat"
 sizes="3000K 4M 70M 40G 1M 100K 512"
-plan $((3 * 7 * 2 + 2 * 7 + 9))
+plan $((3 * 7 * 2 + 2 * 7 + 8))
 
 mixed src.raw 3000K
 for kind in $kinds; do
