@@ -516,17 +516,8 @@ enum guest_err qcow2_alloc_give_back(struct qcow2_alloc *a, uint64_t cluster, ui
         a->freed[a->nr_freed - 1].end += nr;
         return GUEST_OK;
     }
-    if (a->nr_freed == a->max_freed) {
-        uint64_t wanted = a->max_freed * 2 + 64;
-        struct qcow2_run *bigger = arena_array(wanted, sizeof(*bigger));
-        if (!bigger)
-            return err_plain(detail, GUEST_ERR_NO_MEMORY);
-        if (a->nr_freed)
-            memcpy(bigger, a->freed, a->nr_freed * sizeof(*bigger));
-        free(a->freed);
-        a->freed = bigger;
-        a->max_freed = wanted;
-    }
+    if (!arena_grow((void **)&a->freed, &a->max_freed, a->nr_freed + 1, sizeof(*a->freed)))
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
     a->freed[a->nr_freed++] = (struct qcow2_run){cluster, cluster + nr};
     return GUEST_OK;
 }

@@ -101,17 +101,9 @@ static int by_offset(const void *a, const void *b)
 static enum guest_err add_tables(struct downgrade_plan *p, const uint64_t *l1, uint64_t l1_size,
                                  struct guest_err_detail *detail)
 {
-    if (l1_size > p->max_tables - p->nr_tables) {
-        uint64_t room = p->nr_tables + l1_size;
-        struct zero_table *bigger = arena_array(room, sizeof(*bigger));
-        if (!bigger)
-            return err_plain(detail, GUEST_ERR_NO_MEMORY);
-        if (p->nr_tables)
-            memcpy(bigger, p->tables, p->nr_tables * sizeof(*bigger));
-        free(p->tables);
-        p->tables = bigger;
-        p->max_tables = room;
-    }
+    if (!arena_grow((void **)&p->tables, &p->max_tables, p->nr_tables + l1_size,
+                    sizeof(*p->tables)))
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
     for (uint64_t i = 0; i < l1_size; i++) {
         uint64_t offset = l1[i] & QCOW2_OFFSET_MASK;
         if (offset % p->q->cluster_size != 0)

@@ -19,18 +19,8 @@ struct qcow2_repair *qcow2_repair_new(void)
 
 bool qcow2_repair_add_zero(struct qcow2_repair *r, uint64_t entry_offset)
 {
-    if (r->nr_zeros == r->max_zeros) {
-        uint64_t wanted = r->max_zeros * 2 + 64;
-        uint64_t *more = arena_array(wanted, sizeof(*more));
-
-        if (!more)
-            return false;
-        if (r->nr_zeros)
-            memcpy(more, r->zeros, r->nr_zeros * sizeof(*more));
-        free(r->zeros);
-        r->zeros = more;
-        r->max_zeros = wanted;
-    }
+    if (!arena_grow((void **)&r->zeros, &r->max_zeros, r->nr_zeros + 1, sizeof(*r->zeros)))
+        return false;
     r->zeros[r->nr_zeros++] = entry_offset;
     return true;
 }
