@@ -233,9 +233,11 @@ int descriptor_pwritev(struct endpoint *endpoint, uint64_t offset, const struct 
     int err;
 
     if (offset + len <= endpoint_load_size(endpoint)) {
+        reserve_inside(endpoint, offset, len);
         return write_range(endpoint, offset, iov, iovcnt, len);
     }
     g_mutex_lock(&endpoint->lock);
+    reserve_growth(endpoint, offset, len);
     err = write_range(endpoint, offset, iov, iovcnt, len);
     if (err == 0 && offset + len > endpoint_load_size(endpoint)) {
         endpoint_store_size(endpoint, offset + len);

@@ -19,6 +19,9 @@ static int set_size(struct endpoint *endpoint, uint64_t size_bytes)
             return errno;
         }
     }
+    if (size_bytes < endpoint_load_size(endpoint)) {
+        endpoint->reserved_to = 0; /* cut off with the rest */
+    }
     endpoint_store_size(endpoint, size_bytes);
     return 0;
 }
@@ -174,4 +177,5 @@ const struct endpoint_ops file_ops = {
     .write_back = descriptor_write_back,
     .status = file_status,
     .allocated = file_allocated,
+    .free = reserve_end,
 };

@@ -196,6 +196,7 @@ static gboolean find_size(struct endpoint *endpoint, const struct open_request *
 
     if (endpoint->ops == &file_ops) {
         endpoint->size_bytes = (uint64_t)st->st_size;
+        reserve_begin(endpoint, st);
     } else {
         err = host_device_size(endpoint->fd, &endpoint->size_bytes);
     }
