@@ -191,6 +191,12 @@ static gboolean check_encryption_alias(const struct create_opts *opts, GError **
     return TRUE;
 }
 
+gboolean create_opts_encryption(const struct create_opts *opts, const char **out_format,
+                                GError **error)
+{
+    return check_encryption_alias(opts, error) && decode_encryption(opts, out_format, error);
+}
+
 gboolean create_opts_qcow2(const struct create_opts *opts, struct create_qcow2 *out, GError **error)
 {
     struct create_qcow2 qcow2 = {

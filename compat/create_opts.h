@@ -135,6 +135,15 @@ gboolean create_opts_qcow2(const struct create_opts *opts, struct create_qcow2 *
                            GError **error);
 
 /*
+ * Decodes what qcow's options say about encryption.
+ *
+ * out:     *out_format: "aes", "luks" or NULL, borrowed
+ * returns: FALSE with *error; a post-Formatting error
+ */
+gboolean create_opts_encryption(const struct create_opts *opts, const char **out_format,
+                                GError **error);
+
+/*
  * Prints what `-o help` prints (to stdout).
  *
  * in:      filename the target, whose protocol's options are then included; NULL: none given

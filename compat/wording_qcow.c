@@ -19,12 +19,10 @@ static const struct wording_row rows[] = {
     {QCOW_ERR_SIZE_LARGE, "Image too large"},
     {QCOW_ERR_OUTSIDE, "Could not open '{name}': Input/output error"},
     {QCOW_ERR_BACKING_NAME, "Backing file name too long"},
-    {QCOW_ERR_NO_KEY, "Parameter 'encrypt.key-secret' is required for cipher"},
-    {QCOW_ERR_ENCRYPTED, "Reading encrypted qcow images is not supported yet"},
+    {QCOW_ERR_ENCRYPTED, "The image is encrypted and no key was given"},
 
     {QCOW_ERR_CREATE_EMPTY, "Image size is too small, cannot be zero length"},
     {QCOW_ERR_CREATE_ENCRYPT_FORMAT, "Unsupported encryption format"},
-    {QCOW_ERR_CREATE_ENCRYPTED, "Creating encrypted qcow images is not built yet in instar"},
 };
 
 void wording_register_qcow(void)

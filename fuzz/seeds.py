@@ -193,6 +193,8 @@ def qcow_images(folder):
     run("qemu-img", "create", "-q", "-f", "qcow", "qcow-plain", "64K", folder=folder)
     image("plain", "info")
     image("packed", "convert", "-c", "-f", "raw", "-O", "qcow", "text")
+    image("aes", "convert", "--object", "secret,id=s,data=x", "-f", "raw", "-O", "qcow",
+          "-o", "encrypt.format=aes,encrypt.key-secret=s", "text")
     return made
 
 

@@ -18,13 +18,11 @@ enum qcow_err {
     QCOW_ERR_SIZE_LARGE,
     QCOW_ERR_OUTSIDE, /* a table or a name so far out that no file reaches there */
     QCOW_ERR_BACKING_NAME,
-    QCOW_ERR_NO_KEY,    /* encrypted, and no key was given */
-    QCOW_ERR_ENCRYPTED, /* decryption is not built yet */
+    QCOW_ERR_ENCRYPTED, /* data is looked at without a key */
 
     /* create */
     QCOW_ERR_CREATE_EMPTY = GUEST_ERR_QCOW + 32,
     QCOW_ERR_CREATE_ENCRYPT_FORMAT,
-    QCOW_ERR_CREATE_ENCRYPTED,
 };
 
 #endif

@@ -3,10 +3,11 @@
  * The driver of qcow version 1: opening an image, and the table of its verbs.
  *
  * The order of the rules is stock's, as images with pairs of faults show it (7.2 to 11.1).
- * Encrypted images open for who does not read them.
+ * Encrypted images need a key unless no data will be looked at.
  */
 #include "guest/formats/qcow.h"
 
+#include "guest/formats/qcow_aes.h"
 #include "guest/lib/arena.h"
 
 static int qcow_probe(struct span head)
@@ -44,7 +45,7 @@ bool qcow_l1_entries(uint64_t size, uint32_t l1_shift, uint64_t *out)
     return *out <= QCOW_L1_ENTRIES_MAX;
 }
 
-static enum guest_err validate_header(struct qcow *q, struct guest_err_detail *detail)
+static enum guest_err validate_header(const struct qcow *q, struct guest_err_detail *detail)
 {
     const struct qcow_header *h = &q->header;
 
@@ -62,6 +63,28 @@ static enum guest_err validate_header(struct qcow *q, struct guest_err_detail *d
         return qcow_error(detail, QCOW_ERR_L2_BITS, 0);
     if (h->crypt_method > QCOW_CRYPT_AES)
         return qcow_error(detail, QCOW_ERR_CRYPT_METHOD, 0);
+    return GUEST_OK;
+}
+
+/* Compares the encryption with what the user says it is, and takes the key. */
+static enum guest_err unlock(struct node *node, const Abi__OpenRequest *request,
+                             struct guest_err_detail *detail)
+{
+    struct qcow *q = qcow_of(node);
+    enum guest_err err = qcow_check_encrypt_format(q->header.crypt_method, request, detail);
+
+    if (err || q->header.crypt_method != QCOW_CRYPT_AES || request->no_io)
+        return err;
+    err = qcow_aes_spec(request, &q->aes, detail);
+    if (!err)
+        node->cipher = &q->aes;
+    return err;
+}
+
+static enum guest_err find_tables(struct qcow *q, struct guest_err_detail *detail)
+{
+    const struct qcow_header *h = &q->header;
+
     q->cluster_size = 1ull << h->cluster_bits;
     q->l2_entries = 1ull << h->l2_bits;
     q->l1_shift = (uint32_t)h->cluster_bits + h->l2_bits;
@@ -110,8 +133,10 @@ static enum guest_err qcow_open(struct node *node, const Abi__OpenRequest *reque
         return err;
     decode_header(span_of(bytes, sizeof(bytes)), &q->header);
     err = validate_header(q, detail);
-    if (!err && q->header.crypt_method && !request->no_io)
-        err = qcow_error(detail, QCOW_ERR_NO_KEY, 0);
+    if (!err)
+        err = unlock(node, request, detail);
+    if (!err)
+        err = find_tables(q, detail);
     if (!err)
         err = add_backing(node, q, detail);
     if (err)
@@ -130,6 +155,7 @@ static void qcow_close(struct node *node)
         return;
     table_window_clear(&q->l1);
     table_window_clear(&q->l2);
+    crypto_wipe(&q->aes, sizeof(q->aes));
     free(q);
     node->state = NULL;
 }

@@ -32,7 +32,8 @@ struct qcow {
     uint64_t cluster_size; /* bytes */
     uint64_t l2_entries;
     uint64_t l1_entries;
-    uint32_t l1_shift; /* bits of a disk offset that one L1 entry covers */
+    uint32_t l1_shift;      /* bits of a disk offset that one L1 entry covers */
+    struct crypto_spec aes; /* crypt_method AES, with a key */
     struct table_window l1;
     struct table_window l2;
 };

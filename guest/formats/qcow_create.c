@@ -24,10 +24,11 @@ static void put(uint8_t *at, const struct qcow_header *h)
     store_be64(&at[40], h->l1_table_offset);
 }
 
-static enum guest_err check_encryption(const Abi__CreateRequest *request,
-                                       struct guest_err_detail *detail)
+/* The passphrase goes into no header: that there is one is seen to by who has it. */
+static enum guest_err find_crypt_method(const Abi__CreateRequest *request, uint32_t *out,
+                                        struct guest_err_detail *detail)
 {
-    struct span format = {0}, secret = {0};
+    struct span format = {0};
     bool has_format = create_option_text(request, "encrypt.format", &format);
     bool on = create_option_number(request, "encryption", 0) != 0;
 
@@ -35,9 +36,8 @@ static enum guest_err check_encryption(const Abi__CreateRequest *request,
         return GUEST_OK;
     if (has_format && !span_equal_text(format, "aes"))
         return qcow_error(detail, QCOW_ERR_CREATE_ENCRYPT_FORMAT, 0);
-    if (!create_option_text(request, "encrypt.key-secret", &secret))
-        return qcow_error(detail, QCOW_ERR_NO_KEY, 0);
-    return qcow_error(detail, QCOW_ERR_CREATE_ENCRYPTED, 0);
+    *out = QCOW_CRYPT_AES;
+    return GUEST_OK;
 }
 
 static enum guest_err list_ops(const struct qcow_header *h, struct span backing, uint64_t end,
@@ -82,7 +82,7 @@ enum guest_err qcow_create(const Abi__CreateRequest *request, struct plan **out,
         header.size = UINT64_MAX;
     if (header.size == 0)
         return qcow_error(detail, QCOW_ERR_CREATE_EMPTY, 0);
-    err = check_encryption(request, detail);
+    err = find_crypt_method(request, &header.crypt_method, detail);
     if (err)
         return err;
     if (!qcow_l1_entries(header.size, (uint32_t)header.cluster_bits + header.l2_bits, &l1_entries))

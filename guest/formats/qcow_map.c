@@ -62,8 +62,8 @@ static void describe(const struct qcow *q, struct span entries, uint64_t start, 
         start, length, run_of(entries, step, div_round_up_u64(within + length, q->cluster_size)),
         q->header.cluster_bits);
     if (entry) {
-        out->kind = CELL_EXTENT_DATA;
-        out->flags = CELL_EXTENT_HAS_OFFSET;
+        out->kind = q->header.crypt_method ? CELL_EXTENT_ENCRYPTED : CELL_EXTENT_DATA;
+        out->flags = q->header.crypt_method ? 0 : CELL_EXTENT_HAS_OFFSET;
         out->offset = entry + within;
     }
 }
@@ -76,7 +76,7 @@ enum guest_err qcow_map(struct node *node, uint64_t start, uint64_t length,
     struct span entries;
     enum guest_err err;
 
-    if (q->header.crypt_method)
+    if (q->header.crypt_method && !node->cipher)
         return qcow_error(detail, QCOW_ERR_ENCRYPTED, 0);
     *out = (struct layer_extent){.source = q->source, .kind = CELL_EXTENT_HOLE};
     err = qcow_l1(q, start >> q->l1_shift, &entries, detail);

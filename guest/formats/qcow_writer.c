@@ -73,6 +73,7 @@ enum guest_err qcow_writer_open(struct node *node, const struct image_writer_opt
         .image = q,
         .source = q->source,
         .has_backing = node->nr_refs != 0,
+        .encrypted = q->header.crypt_method != 0,
         .disk_bytes = node->virtual_size,
         .block_bytes = q->cluster_size,
         .block_align = q->cluster_size,
@@ -84,7 +85,7 @@ enum guest_err qcow_writer_open(struct node *node, const struct image_writer_opt
     };
     enum guest_err err;
 
-    if (q->header.crypt_method)
+    if (q->header.crypt_method && !node->cipher)
         return err_plain(detail, GUEST_ERR_PLAN_ENCRYPTED);
     image.tables = arena_array(image.nr_tables, sizeof(*image.tables));
     if (!image.tables)

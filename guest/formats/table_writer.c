@@ -158,11 +158,11 @@ static enum guest_err check_run(const struct table_writer *w, const struct cell_
     if (run->length == 0 || !range_inside_u64(run->start, run->length, size) ||
         run->start % unit != 0 || (run_end(run) % unit != 0 && run_end(run) != size))
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
-    if (run->kind == CELL_PLACE_DATA || run->kind == CELL_PLACE_ZERO)
+    if (run->kind == CELL_PLACE_DATA || (run->kind == CELL_PLACE_ZERO && !image->encrypted))
         return GUEST_OK;
-    if (run->kind != CELL_PLACE_COMPRESSED || !image->format->compressed_entry ||
-        run->start % image->block_bytes != 0 || run->comp_len == 0 ||
-        run->comp_len >= image->block_bytes ||
+    if (run->kind != CELL_PLACE_COMPRESSED || image->encrypted ||
+        !image->format->compressed_entry || run->start % image->block_bytes != 0 ||
+        run->comp_len == 0 || run->comp_len >= image->block_bytes ||
         run->length != min_u64(image->block_bytes, size - run->start))
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
     return GUEST_OK;
@@ -420,9 +420,10 @@ static void find_shape(struct table_writer *w, const struct image_writer_options
         .data_blob = image->source->blob,
         .zero_by_default = options->fresh && !image->has_backing,
         .comp_align = 1,
+        .plain_zeros = image->encrypted,
     };
     shape->zero_unit = shape->unit;
-    if (shape->lease && !image->has_backing)
+    if (shape->lease && !image->has_backing && !image->encrypted)
         shape->zero_unit =
             min_u64(shape->unit, ZERO_UNIT_MAX); /* room is zero where it was taken */
 }

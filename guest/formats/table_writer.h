@@ -64,6 +64,7 @@ struct table_image {
     void *image; /* for the format's verbs */
     struct source *source;
     bool has_backing;
+    bool encrypted; /* blocks of zeros are written as others are */
     uint64_t disk_bytes;
     uint64_t block_bytes; /* of the disk, for each entry */
     uint64_t block_align; /* of a block in the file, bytes, a power of two or block_bytes */

@@ -32,6 +32,7 @@ struct image_writer_shape {
     bool linear;
     uint64_t linear_offset; /* bytes */
     uint64_t zero_unit;
+    bool plain_zeros;
 };
 
 struct image_writer;

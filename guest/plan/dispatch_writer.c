@@ -23,6 +23,7 @@ static void fill_shape(const struct image_writer_shape *shape, Abi__WriterOpenRe
     r->linear = shape->linear;
     r->linear_offset = shape->linear_offset;
     r->zero_unit = shape->zero_unit;
+    r->plain_zeros = shape->plain_zeros;
 }
 
 static enum guest_err run_open(struct session *session, const ProtobufCMessage *request,

@@ -664,6 +664,7 @@ static gboolean open_writer(struct writer *writer, const struct target_writer_op
         .reads_zero = reply->zero_by_default || options->reads_zero,
         .compresses = options->compressed,
         .stays_sorted = reply->linear,
+        .plain_zeros = reply->plain_zeros,
         .asks_often = !reply->lease && !reply->linear,
         .data = blob_endpoint(writer, reply->data_blob),
     };

@@ -13,6 +13,7 @@
 #include "compat/wording.h"
 #include "src/plan/create_private.h"
 #include "src/plan/luks_options.h"
+#include "src/plan/qcow2_options.h"
 #include "src/wire/decode.h"
 
 #define RANDOM_BYTES  64u
@@ -185,6 +186,14 @@ static gboolean look_at_parent(const struct create_opts *opts, const char *filen
                           create_opts_backing_fmt(opts), out, error);
 }
 
+/* What the user says about encryption, of the one format here that has it so. */
+static gboolean find_encryption(const struct create_opts *opts, const char **out, GError **error)
+{
+    *out = NULL;
+    return strcmp(create_opts_format(opts)->name, "qcow") != 0 ||
+           create_opts_encryption(opts, out, error);
+}
+
 gboolean create_planned_image(const struct create_opts *opts, const char *filename,
                               const struct create_file *file, gboolean no_flush, GError **error)
 {
@@ -193,14 +202,17 @@ gboolean create_planned_image(const struct create_opts *opts, const char *filena
     int failed = 0;
     struct parent_id parent = {0};
     const struct create_extras extras = {.parent = &parent};
+    const char *encryption;
     g_autoptr(Cell) cell = NULL;
 
     if (file->preallocation == PREALLOC_METADATA)
         return wording_fail(error, "Unsupported preallocation mode: metadata");
-    if (!look_at_parent(opts, filename, &parent, error))
+    if (!find_encryption(opts, &encryption, error) ||
+        !look_at_parent(opts, filename, &parent, error))
         return FALSE;
     cell = create_cell(error);
-    if (cell == NULL || !create_start_plan(cell, opts, file->size_bytes, &extras, error))
+    if (cell == NULL || !create_start_plan(cell, opts, file->size_bytes, &extras, error) ||
+        (encryption != NULL && !qcow_options_secret(opts, error)))
         return FALSE;
     if (apply_explains())
         return apply_plan(cell, &target, 1, NULL, NULL, error);

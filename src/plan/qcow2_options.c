@@ -32,6 +32,15 @@ void qcow2_options_fill(const struct create_qcow2 *from, Abi__Qcow2CreateOptions
     to->aes = from->encrypt_format != NULL && strcmp(from->encrypt_format, "aes") == 0;
 }
 
+gboolean qcow_options_secret(const struct create_opts *opts, GError **error)
+{
+    const struct keyval_slot *secret = create_opts_slot(opts, "encrypt.key-secret");
+
+    if (secret == NULL || secret->text == NULL)
+        return wording_fail(error, "Parameter 'encrypt.key-secret' is required for cipher");
+    return keys_passphrase(secret->text, error) != NULL;
+}
+
 /* The old encryption has a key and nothing to choose. */
 static gboolean check_aes(const struct create_opts *opts, GError **error)
 {
@@ -39,7 +48,6 @@ static gboolean check_aes(const struct create_opts *opts, GError **error)
         "encrypt.cipher-alg",     "encrypt.cipher-mode", "encrypt.ivgen-alg",
         "encrypt.ivgen-hash-alg", "encrypt.hash-alg",    "encrypt.iter-time",
     };
-    const struct keyval_slot *secret = create_opts_slot(opts, "encrypt.key-secret");
 
     for (gsize i = 0; i < G_N_ELEMENTS(keys); i++) {
         const struct keyval_slot *slot = create_opts_slot(opts, keys[i]);
@@ -47,9 +55,7 @@ static gboolean check_aes(const struct create_opts *opts, GError **error)
         if (slot != NULL && slot->given)
             return wording_fail(error, "Parameter '%s' is unexpected", keys[i]);
     }
-    if (secret == NULL || secret->text == NULL)
-        return wording_fail(error, "Parameter 'encrypt.key-secret' is required for cipher");
-    return keys_passphrase(secret->text, error) != NULL;
+    return qcow_options_secret(opts, error);
 }
 
 gboolean qcow2_options_encryption(const struct create_opts *opts,

@@ -22,4 +22,7 @@ gboolean qcow2_options_encryption(const struct create_opts *opts,
                                   const struct create_qcow2 *options, gboolean size_only,
                                   Abi__LuksCreate *out, gboolean *out_has_luks, GError **error);
 
+/* Whether there is a passphrase for the old encryption; FALSE with *error in stock's words. */
+gboolean qcow_options_secret(const struct create_opts *opts, GError **error);
+
 #endif

@@ -16,6 +16,7 @@ A case file is read line by line; the first word of a line says what it is.
     @ KEY[=VALUE]...    holds for the next case only
     > words             a case: arguments of the qemu-img under test
     >! script           a case: a shell script around the qemu-img under test
+                        ($QEMU_IMG; $STOCK is the stock one)
 
 Keys of "@":
     agree           the stock versions behave alike: the case is compared with

@@ -3,4 +3,4 @@
 # Differential: images of format qcow version 1, against stock. See run.py.
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 command -v python3 >/dev/null || { echo "1..0 # SKIP python3 is not installed"; exit 0; }
-exec python3 -B "$here/run.py" "$@" "$here/cases/qcow.cases"
+exec python3 -B "$here/run.py" "$@" "$here/cases/qcow.cases" "$here/cases/qcow-aes.cases"

@@ -44,7 +44,7 @@ class Tools:
     def environment(self, extra=None):
         env = {k: v for k, v in os.environ.items() if not k.startswith("INSTAR_")}
         env.update(LC_ALL="C.UTF-8", TZ="UTC", PATH=self.folder + ":" + env["PATH"])
-        env.update(QEMU_IMG=self.qemu_img)
+        env.update(QEMU_IMG=self.qemu_img, STOCK=self.qemu_img)
         env.update(extra or {})
         return env
 
