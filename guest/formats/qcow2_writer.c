@@ -11,7 +11,7 @@
 
 #define TABLE_BUDGET (64ull << 20)
 #define BLOCK_BUDGET (32ull << 20)
-#define LEASE_AHEAD  (256ull << 20) /* whose refcount blocks are made at once */
+#define LEASE_AHEAD  (256ull << 20) /* at most as much gets its refcount blocks at once */
 #define LEASE_MAX    (1ull << 30)
 #define ALL_BITS     0xffffffffull /* of the low or high half of an extended entry's bitmap */
 
@@ -132,7 +132,9 @@ static enum guest_err writer_lease(struct image_writer *writer, uint64_t bytes,
         rounded > LEASE_MAX)
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
     w->alloc.next = max_u64(w->alloc.next, w->alloc.end);
-    uint64_t ahead = min_u64(LEASE_AHEAD, w->q->header.size) >> wbits(w);
+    /* As much again as there is: few interruptions of the data, and few blocks that count nothing.
+     */
+    uint64_t ahead = min_u64(LEASE_AHEAD >> wbits(w), w->alloc.next);
     enum guest_err err = qcow2_alloc_reserve(&w->alloc, rounded >> wbits(w), ahead, &at, detail);
     if (err)
         return err;

@@ -229,8 +229,7 @@ struct plan *table_writer_finish(struct image_writer *writer, uint64_t unused_of
 
     w->finishing = true;
     table_pages_confirm_all(&w->pages);
-    if (w->base.shape.lease && image->end == w->lease_end && unused_offset >= w->lease_start &&
-        unused_offset < w->lease_end)
-        image->end = unused_offset;
+    if (w->base.shape.lease && image->end == w->lease_end && unused_offset < w->lease_end)
+        image->end = max_u64(unused_offset, w->lease_start);
     return table_writer_plan(writer);
 }

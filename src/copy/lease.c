@@ -7,26 +7,62 @@
 
 #include <string.h>
 
+static guint64 run_left(const struct lease_run *run)
+{
+    return run->end - run->pos;
+}
+
+static void drop_first(struct lease *lease)
+{
+    memmove(&lease->runs[0], &lease->runs[1], --lease->nr_runs * sizeof(lease->runs[0]));
+}
+
 void lease_add(struct lease *lease, guint64 offset, guint64 bytes)
 {
-    if (offset != lease->end) {
-        lease->pos = offset;
+    if (lease->nr_runs > 0 && lease->runs[lease->nr_runs - 1].end == offset) {
+        lease->runs[lease->nr_runs - 1].end += bytes;
+        return;
     }
-    lease->end = offset + bytes;
+    if (lease->nr_runs == LEASE_RUNS || (lease->nr_runs > 0 && run_left(&lease->runs[0]) == 0)) {
+        drop_first(lease);
+    }
+    lease->runs[lease->nr_runs++] = (struct lease_run){.pos = offset, .end = offset + bytes};
 }
 
 guint64 lease_left(const struct lease *lease)
 {
-    return lease->end - lease->pos;
+    guint64 left = 0;
+
+    for (guint i = 0; i < lease->nr_runs; i++) {
+        left += run_left(&lease->runs[i]);
+    }
+    return left;
+}
+
+guint64 lease_unused(const struct lease *lease)
+{
+    return lease->runs[0].pos;
+}
+
+/* Takes from the first run; one that is used up stays only as the last, to be continued. */
+static guint64 take(struct lease *lease, guint64 whole, guint64 *out_offset)
+{
+    struct lease_run *run = &lease->runs[0];
+    guint64 given = MIN(whole, run_left(run));
+
+    *out_offset = run->pos;
+    run->pos += given;
+    if (run_left(run) == 0 && lease->nr_runs > 1) {
+        drop_first(lease);
+    }
+    return given;
 }
 
 guint64 lease_take(struct lease *lease, guint64 bytes, guint64 *out_offset)
 {
     guint64 whole = (bytes + lease->unit - 1) / lease->unit * lease->unit;
-    guint64 given = MIN(whole, lease_left(lease));
+    guint64 given = take(lease, whole, out_offset);
 
-    *out_offset = lease->pos;
-    lease->pos += given;
     return MIN(given, bytes);
 }
 
@@ -78,7 +114,7 @@ static guint best_remnant(const struct lease *lease, guint32 bytes)
 gboolean lease_take_compressed(struct lease *lease, guint32 bytes, guint64 *out_offset)
 {
     guint i = best_remnant(lease, bytes);
-    guint64 from, into;
+    guint64 from, at;
 
     if (i < LEASE_REMNANTS) {
         struct lease_remnant left = lease->remnants[i];
@@ -93,18 +129,18 @@ gboolean lease_take_compressed(struct lease *lease, guint32 bytes, guint64 *out_
     if (lease_left(lease) < lease->unit) {
         return FALSE;
     }
-    /* A remnant that ends where the free room begins is used up first. */
-    from = lease->pos;
+    take(lease, lease->unit, &at);
+    from = at;
+    /* A remnant that ends where the new unit begins is used up first. */
     for (i = 0; i < lease->nr_remnants; i++) {
-        if (lease->remnants[i].end == lease->pos) {
+        if (lease->remnants[i].end == at) {
             from = lease->remnants[i].pos;
             drop_remnant(lease, i);
             break;
         }
     }
     *out_offset = from;
-    into = from + bytes;
-    lease->pos += lease->unit;
-    keep_remnant(lease, (struct lease_remnant){.pos = into, .end = lease->pos, .sharers = 1});
+    keep_remnant(
+        lease, (struct lease_remnant){.pos = from + bytes, .end = at + lease->unit, .sharers = 1});
     return TRUE;
 }

@@ -584,7 +584,7 @@ static gboolean writer_finish(struct target *target, struct target_fault *fault)
     if (!pass_reports(writer, TRUE, fault)) {
         return FALSE;
     }
-    request.unused_offset = writer->lease.pos;
+    request.unused_offset = lease_unused(&writer->lease);
     if (!call(writer, CELL_METHOD_WRITER_FINISH, &request.base, NULL, &abi__plan_reply__descriptor,
               &message, fault)) {
         return FALSE;

@@ -27,6 +27,56 @@ static void test_data(void)
     g_assert_cmpuint(lease_left(&lease), ==, 0);
 }
 
+/* Room that comes before all is used up, and elsewhere: what was left is used first. */
+static void test_runs(void)
+{
+    struct lease lease = {.unit = UNIT, .align = 1};
+    guint64 at;
+
+    g_assert_cmpuint(lease_unused(&lease), ==, 0);
+    lease_add(&lease, 10 * UNIT, 4 * UNIT);
+    g_assert_cmpuint(lease_take(&lease, UNIT, &at), ==, UNIT);
+    lease_add(&lease, 20 * UNIT, 4 * UNIT);
+    g_assert_cmpuint(lease_left(&lease), ==, 7 * UNIT);
+    g_assert_cmpuint(lease_unused(&lease), ==, 11 * UNIT);
+    g_assert_cmpuint(lease_take(&lease, 7 * UNIT, &at), ==, 3 * UNIT);
+    g_assert_cmpuint(at, ==, 11 * UNIT);
+    g_assert_cmpuint(lease_unused(&lease), ==, 20 * UNIT);
+    g_assert_cmpuint(lease_take(&lease, 4 * UNIT, &at), ==, 4 * UNIT);
+    g_assert_cmpuint(at, ==, 20 * UNIT);
+    g_assert_cmpuint(lease_unused(&lease), ==, 24 * UNIT);
+
+    /* compressed bytes go on in the next run; what is left of the last unit is kept */
+    lease_add(&lease, 30 * UNIT, UNIT);
+    lease_add(&lease, 40 * UNIT, UNIT);
+    g_assert_true(lease_take_compressed(&lease, 40000, &at));
+    g_assert_cmpuint(at, ==, 30 * UNIT);
+    g_assert_true(lease_take_compressed(&lease, 40000, &at));
+    g_assert_cmpuint(at, ==, 40 * UNIT);
+    g_assert_true(lease_take_compressed(&lease, 25000, &at));
+    g_assert_cmpuint(at % UNIT, ==, 40000);
+    g_assert_cmpuint(lease_left(&lease), ==, 0);
+}
+
+/* However many runs there are, none is handed out twice and the newest is never lost. */
+static void test_many_runs(void)
+{
+    struct lease lease = {.unit = UNIT, .align = 1};
+    guint64 at, last = 0, taken = 0;
+
+    for (guint i = 0; i < 3 * LEASE_RUNS; i++) {
+        lease_add(&lease, (guint64)i * 10 * UNIT, UNIT);
+    }
+    g_assert_cmpuint(lease_left(&lease), ==, LEASE_RUNS * UNIT);
+    while (lease_take(&lease, UNIT, &at) > 0) {
+        g_assert_cmpuint(at, >, last);
+        last = at;
+        taken += UNIT;
+    }
+    g_assert_cmpuint(taken, ==, LEASE_RUNS * UNIT);
+    g_assert_cmpuint(last, ==, (3 * LEASE_RUNS - 1) * 10ull * UNIT);
+}
+
 static void test_packing(void)
 {
     struct lease lease = {.unit = UNIT, .align = 1};
@@ -103,6 +153,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/lease/data", test_data);
+    g_test_add_func("/lease/runs", test_runs);
+    g_test_add_func("/lease/many-runs", test_many_runs);
     g_test_add_func("/lease/packing", test_packing);
     g_test_add_func("/lease/sharers", test_sharers);
     g_test_add_func("/lease/random", test_random);
