@@ -53,6 +53,9 @@ static void issue(struct kernel_bench *bench)
     slot->offset = bench_offset(options, bench->issued++);
     if (bench_disk_locate(bench->disk, slot->offset, options->request_bytes, options->write,
                           &endpoint, &at)) {
+        if (options->write) {
+            endpoint_note_write(endpoint, at, options->request_bytes);
+        }
         err = kernel_queue_add(bench->queue, &(struct kernel_request){
                                                  .fd = endpoint_fd(endpoint),
                                                  .write = options->write,

@@ -232,6 +232,7 @@ int descriptor_pwritev(struct endpoint *endpoint, uint64_t offset, const struct 
 {
     int err;
 
+    endpoint_note_write(endpoint, offset, len);
     if (offset + len <= endpoint_load_size(endpoint)) {
         reserve_inside(endpoint, offset, len);
         return write_range(endpoint, offset, iov, iovcnt, len);

@@ -128,6 +128,16 @@ void endpoint_store_size(struct endpoint *endpoint, uint64_t size_bytes)
     __atomic_store_n(&endpoint->size_bytes, size_bytes, __ATOMIC_RELAXED);
 }
 
+void endpoint_note_write(struct endpoint *endpoint, uint64_t offset, uint64_t len)
+{
+    uint64_t known = __atomic_load_n(&endpoint->touched_to, __ATOMIC_RELAXED);
+
+    while (known < offset + len &&
+           !__atomic_compare_exchange_n(&endpoint->touched_to, &known, offset + len, FALSE,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+}
+
 uint64_t endpoint_size(struct endpoint *endpoint)
 {
     return endpoint_load_size(endpoint);
@@ -339,6 +349,7 @@ int endpoint_copy_range(struct endpoint *from, uint64_t from_offset, struct endp
     if (!range_ok(from_offset, len) || !range_ok(to_offset, len)) {
         return EINVAL;
     }
+    endpoint_note_write(to, to_offset, len);
     g_mutex_lock(&to->lock);
     while (len > 0) {
         off_t in = (off_t)from_offset;
@@ -397,6 +408,7 @@ int endpoint_share_range(struct endpoint *from, uint64_t from_offset, struct end
     if (!range_ok(from_offset, len) || !range_ok(to_offset, len) || len == 0) {
         return EINVAL;
     }
+    endpoint_note_write(to, to_offset, len);
     g_mutex_lock(&to->lock);
     err = clone_range(from->fd, from_offset, to->fd, to_offset, len);
     if (err == 0 && to_offset + len > endpoint_load_size(to)) {

@@ -108,7 +108,9 @@ const char *endpoint_path(const struct endpoint *endpoint);
  */
 char *endpoint_shown_path(const struct endpoint *endpoint);
 const char *endpoint_protocol(const struct endpoint *endpoint); /* "file", "host_device" ... */
-uint64_t endpoint_size(struct endpoint *endpoint);              /* bytes, cached; see _truncate */
+/* Says that a range was, or may be, written through endpoint_fd: its old contents are gone. */
+void endpoint_note_write(struct endpoint *endpoint, uint64_t offset, uint64_t len);
+uint64_t endpoint_size(struct endpoint *endpoint); /* bytes, cached; see _truncate */
 gboolean endpoint_allocated(struct endpoint *endpoint, uint64_t *out_bytes); /* st_blocks * 512 */
 gboolean endpoint_writable(const struct endpoint *endpoint);
 gboolean endpoint_same_file(const struct endpoint *a, const struct endpoint *b); /* dev, inode */

@@ -63,6 +63,7 @@ struct endpoint {
     dev_t dev;
     ino_t ino;
     gboolean no_punch, no_zero_range; /* the kernel said so once */
+    uint64_t touched_to;              /* behind it nothing was ever written: zeros. Only grows */
     gboolean reserves;                /* reserve.c has something to do */
     gboolean sparse;                  /* most of it was a hole when it was opened */
     uint64_t reserved_to;             /* blocks are there up to here. Under `lock` */

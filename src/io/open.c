@@ -195,7 +195,7 @@ static gboolean find_size(struct endpoint *endpoint, const struct open_request *
     int err = 0;
 
     if (endpoint->ops == &file_ops) {
-        endpoint->size_bytes = (uint64_t)st->st_size;
+        endpoint->size_bytes = endpoint->touched_to = (uint64_t)st->st_size;
         reserve_begin(endpoint, st);
     } else {
         err = host_device_size(endpoint->fd, &endpoint->size_bytes);

@@ -232,6 +232,47 @@ static void test_status(void)
     g_assert_true(hole && run == 64 * KIB);
 }
 
+static void assert_zero(struct endpoint *endpoint, uint64_t offset, gboolean zero)
+{
+    uint8_t byte;
+
+    g_assert_cmpint(endpoint_pread(endpoint, offset, &byte, 1), ==, 0);
+    g_assert_true((byte == 0) == zero);
+}
+
+/* What was never written need not be zeroed; whatever was written is, whoever wrote it. */
+static void test_untouched(void)
+{
+    g_autoptr(Endpoint) from = open_ok("zeroes-from", ENDPOINT_CREATE, NULL);
+    g_autoptr(Endpoint) endpoint = open_ok("zeroes", ENDPOINT_CREATE, NULL);
+    uint8_t block[4096];
+
+    memset(block, 1, sizeof(block));
+    g_assert_cmpint(endpoint_pwrite(from, 0, block, sizeof(block)), ==, 0);
+    g_assert_cmpint(endpoint_truncate(endpoint, 1 << 20), ==, 0);
+    for (uint64_t at = 0; at < 512 * KIB; at += 128 * KIB) {
+        g_assert_cmpint(endpoint_pwrite(endpoint, at, block, sizeof(block)), ==, 0);
+        g_assert_cmpint(endpoint_zero(endpoint, at + 4 * KIB, 64 * KIB, TRUE), ==, 0);
+        assert_zero(endpoint, at, FALSE);
+        g_assert_cmpint(endpoint_zero(endpoint, at, 64 * KIB, TRUE), ==, 0);
+        assert_zero(endpoint, at, TRUE);
+    }
+    g_assert_cmpint(pwrite(endpoint_fd(endpoint), block, sizeof(block), 640 * KIB), ==, 4096);
+    endpoint_note_write(endpoint, 640 * KIB, sizeof(block));
+    g_assert_cmpint(endpoint_zero(endpoint, 640 * KIB, 64 * KIB, TRUE), ==, 0);
+    assert_zero(endpoint, 640 * KIB, TRUE);
+    if (endpoint_copy_range(from, 0, endpoint, 768 * KIB, sizeof(block)) == 0) {
+        assert_zero(endpoint, 768 * KIB, FALSE);
+        g_assert_cmpint(endpoint_zero(endpoint, 768 * KIB, 4 * KIB, TRUE), ==, 0);
+        assert_zero(endpoint, 768 * KIB, TRUE);
+    }
+    g_clear_pointer(&endpoint, endpoint_unref); /* what was there at opening counts as written */
+    endpoint = open_ok("zeroes", ENDPOINT_WRITE, NULL);
+    g_assert_cmpint(pwrite(endpoint_fd(endpoint), block, sizeof(block), 1020 * KIB), ==, 4096);
+    g_assert_cmpint(endpoint_zero(endpoint, 1000 * KIB, 24 * KIB, TRUE), ==, 0);
+    assert_zero(endpoint, 1020 * KIB, TRUE);
+}
+
 static void test_copy_range(void)
 {
     g_autoptr(Endpoint) from = open_ok("from", ENDPOINT_CREATE, NULL);
@@ -497,6 +538,7 @@ int main(int argc, char **argv)
     g_test_add_func("/endpoint/end", test_end);
     g_test_add_func("/endpoint/read-only", test_read_only);
     g_test_add_func("/endpoint/status", test_status);
+    g_test_add_func("/endpoint/untouched", test_untouched);
     g_test_add_func("/endpoint/copy-range", test_copy_range);
     g_test_add_func("/endpoint/threads", test_threads);
     g_test_add_func("/endpoint/beneath", test_beneath);
