@@ -3,7 +3,8 @@
  * Another width of refcounts. All new blocks and their table lie in one run of clusters that were
  * free: first the blocks, in the order of their indexes, then the table. See qcow2_amend.h.
  *
- * A block whose counts are all the same, as in large images most are, is one op and no loop.
+ * Counts come in runs that are alike: of an old block the runs are kept when they are few, so that
+ * it is read once; a new block whose counts are all alike is one op.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,19 @@
 #define WINDOW_BYTES  (1u << 20)
 #define WINDOW_BLOCKS 16u
 
-/* What is known of an old block, so that it is read once. */
-enum block_kind { BLOCK_UNKNOWN, BLOCK_UNIFORM, BLOCK_MIXED };
+/*
+ * What is known of an old block, so that it is read once: how many runs of alike counts it has. One
+ * that has more than are kept is read again.
+ */
+#define KIND_UNKNOWN 0u
+#define KIND_MIXED   255u
+#define RUNS_MAX     6u         /* of a block */
+#define ALL_RUNS_MAX (1u << 20) /* of all blocks: 16 MiB */
+
+/* Counts up to `end` of a block, from where the run before ended, are `value`. */
+struct count_run {
+    uint64_t end, value;
+};
 
 /* The old counts, a block at a time. */
 struct old_counts {
@@ -32,12 +44,11 @@ struct old_counts {
     uint8_t *window;      /* blocks [from, to) of the table, as many as were read at once */
     uint64_t from, to;    /* empty when equal */
     uint64_t window_max;  /* blocks */
-    uint8_t *block;       /* in the window: the one at hand */
-    uint8_t *kinds;       /* by index, enum block_kind */
-    uint64_t *values; /* by index: all counts of a uniform block; of a mixed one how many are 0 */
+    uint8_t *kinds;       /* by index: KIND_*, or how many runs */
+    uint64_t *places; /* by index: where its runs begin; of a mixed block how many counts are 0 */
     uint32_t *tails;  /* by index: counts at the end of a mixed block that are 0 */
-    bool uniform;     /* the block that was looked at last: all its counts are `value` */
-    uint64_t value;
+    struct count_run *runs;
+    uint64_t nr_runs, max_runs;
 };
 
 enum phase { PHASE_SIZE, PHASE_BLOCKS, PHASE_TABLE, PHASE_HEADER, PHASE_DISCARD, PHASE_DONE };
@@ -59,7 +70,6 @@ struct recount_plan {
     uint64_t nr_indexes;    /* one more than the last needed one */
     uint64_t first, nr_run; /* the run of clusters taken */
     uint64_t table_clusters;
-    uint8_t *block; /* one cluster */
     struct header_edit edit;
 
     enum phase phase;
@@ -78,41 +88,73 @@ static enum guest_err corrupt(const struct recount_plan *p, uint64_t offset,
     return err_numbers(detail, GUEST_ERR_PLAN_CORRUPT, offset, 0, 0, 0);
 }
 
-/* Large images have millions of counts: the frequent widths without a loop over bytes. */
-static inline uint64_t load_count(const uint8_t *block, uint64_t i, unsigned order)
-{
-    if (order == 4)
-        return load_be16(&block[i * 2]);
-    return order == 6 ? load_be64(&block[i * 8]) : qcow2_refblock_load(block, i, order);
-}
-
-static inline void store_count(uint8_t *block, uint64_t i, unsigned order, uint64_t count)
-{
-    if (order == 4)
-        store_be16(&block[i * 2], (uint16_t)count);
-    else if (order == 6)
-        store_be64(&block[i * 8], count);
-    else
-        qcow2_refblock_store(block, i, order, count);
-}
-
 /* ---- old counts ---- */
 
-/* Whether all counts of the block at hand are alike. */
-static void classify(struct old_counts *o, uint64_t index)
+static uint64_t repeated(uint64_t value, unsigned order)
 {
-    uint64_t bytes = o->q->cluster_size, unit = o->order < 3 ? 1 : 1u << (o->order - 3);
-    o->value = qcow2_refblock_load(o->block, 0, o->order);
-    o->uniform = memcmp(o->block, &o->block[unit], bytes - unit) == 0;
-    for (uint64_t i = 1; o->uniform && o->order < 3 && i < 8u >> o->order; i++)
-        o->uniform = qcow2_refblock_load(o->block, i, o->order) == o->value;
-    o->kinds[index] = o->uniform ? BLOCK_UNIFORM : BLOCK_MIXED;
-    o->values[index] = o->uniform ? o->value : 0;
-    for (uint64_t i = 0; !o->uniform && i < 1ull << o->bits; i++) {
-        bool is_free = load_count(o->block, i, o->order) == 0;
-        o->values[index] += is_free;
-        o->tails[index] = is_free ? o->tails[index] + 1 : 0;
+    for (unsigned bits = 1u << order; bits < 64; bits *= 2)
+        value |= value << bits;
+    return __builtin_bswap64(value);
+}
+
+/* Where the run of counts that are like the one at `i` ends, at most at nr. */
+static uint64_t run_end(const uint8_t *block, uint64_t i, uint64_t nr, unsigned order,
+                        uint64_t value)
+{
+    uint64_t in_word = 64u >> order, pattern = repeated(value, order), word;
+    for (; i < nr && i % in_word != 0; i++) {
+        if (qcow2_refblock_load(block, i, order) != value)
+            return i;
     }
+    for (; i + in_word <= nr; i += in_word) {
+        memcpy(&word, &block[i / in_word * 8], sizeof(word));
+        if (word != pattern)
+            break;
+    }
+    while (i < nr && qcow2_refblock_load(block, i, order) == value)
+        i++;
+    return i;
+}
+
+/* The run at `i` of a block that is in the window. */
+static struct count_run run_at(const struct old_counts *o, const uint8_t *block, uint64_t i)
+{
+    uint64_t value = qcow2_refblock_load(block, i, o->order);
+    return (struct count_run){run_end(block, i + 1, 1ull << o->bits, o->order, value), value};
+}
+
+/* Runs of a block, as many as are kept: false when it has more. */
+static bool keep_runs(struct old_counts *o, uint64_t index, const uint8_t *block)
+{
+    struct count_run run = {0, 0};
+    uint64_t nr = 0;
+    if (!arena_grow((void **)&o->runs, &o->max_runs, o->nr_runs + RUNS_MAX, sizeof(run)))
+        return false;
+    for (; run.end < 1ull << o->bits; nr++) {
+        if (nr == RUNS_MAX || o->nr_runs + nr == ALL_RUNS_MAX)
+            return false;
+        run = run_at(o, block, run.end);
+        o->runs[o->nr_runs + nr] = run;
+    }
+    o->kinds[index] = (uint8_t)nr;
+    o->places[index] = o->nr_runs;
+    o->nr_runs += nr;
+    return true;
+}
+
+static void classify(struct old_counts *o, uint64_t index, const uint8_t *block)
+{
+    struct count_run run = {0, 0};
+    uint64_t nr_free = 0;
+    if (keep_runs(o, index, block))
+        return;
+    for (uint64_t at = 0; at < 1ull << o->bits; at = run.end) {
+        run = run_at(o, block, at);
+        o->tails[index] = run.value ? 0 : (uint32_t)(run.end - at);
+        nr_free += o->tails[index];
+    }
+    o->kinds[index] = KIND_MIXED;
+    o->places[index] = nr_free;
 }
 
 /*
@@ -127,12 +169,17 @@ static enum guest_err read_window(struct old_counts *o, uint64_t index,
     uint64_t to = min_u64(index + o->window_max, o->entries);
     unsigned nr = 0;
     o->from = o->to = 0;
-    memset(o->window, 0, (to - index) * bytes);
     for (uint64_t i = index; i < to; i++) {
-        if (o->table[i] && o->kinds[i] != BLOCK_UNIFORM)
-            pieces[nr++] = (struct source_piece){.offset = o->table[i],
-                                                 .len = min_u64(bytes, size - o->table[i]),
-                                                 .dst = &o->window[(i - index) * bytes]};
+        uint8_t *dst = &o->window[(i - index) * bytes];
+        struct source_piece *last = nr ? &pieces[nr - 1] : NULL;
+        bool wanted = o->table[i] && (o->kinds[i] == KIND_UNKNOWN || o->kinds[i] == KIND_MIXED);
+        uint64_t len = wanted ? min_u64(bytes, size - o->table[i]) : 0;
+        memset(&dst[len], 0, bytes - len);
+        if (last && wanted && last->offset + last->len == o->table[i] &&
+            (uint8_t *)last->dst + last->len == dst)
+            last->len += len;
+        else if (wanted)
+            pieces[nr++] = (struct source_piece){.offset = o->table[i], .len = len, .dst = dst};
     }
     enum guest_err err = o->q->source->read(o->q->source, pieces, nr, detail);
     if (err)
@@ -142,59 +189,47 @@ static enum guest_err read_window(struct old_counts *o, uint64_t index,
     return GUEST_OK;
 }
 
-/* Makes a block the one at hand: one of the table. */
-static enum guest_err load_block(struct old_counts *o, uint64_t index,
+/* Makes a block of the table one that is known, or that is in the window. */
+static enum guest_err look_block(struct old_counts *o, uint64_t index,
                                  struct guest_err_detail *detail)
 {
+    if (o->kinds[index] != KIND_UNKNOWN && o->kinds[index] != KIND_MIXED)
+        return GUEST_OK;
     if (index < o->from || index >= o->to) {
         enum guest_err err = read_window(o, index, detail);
         if (err)
             return err;
     }
-    o->block = &o->window[(index - o->from) * o->q->cluster_size];
-    if (o->kinds[index] == BLOCK_UNKNOWN)
-        classify(o, index);
-    o->uniform = o->kinds[index] == BLOCK_UNIFORM;
-    o->value = o->values[index];
+    if (o->kinds[index] == KIND_UNKNOWN)
+        classify(o, index, &o->window[(index - o->from) * o->q->cluster_size]);
     return GUEST_OK;
 }
 
-/* Fills o->uniform and o->value; the block is at hand only when it is not uniform. */
-static enum guest_err look_block(struct old_counts *o, uint64_t index,
-                                 struct guest_err_detail *detail)
+/*
+ * The run of old counts from a cluster on.
+ *
+ * out:     clusters up to out->end, which is at most the end of their block, have the count
+ *          out->value
+ */
+static enum guest_err old_run(struct old_counts *o, uint64_t cluster, struct count_run *out,
+                              struct guest_err_detail *detail)
 {
-    if (index < o->entries && o->table[index] && o->kinds[index] != BLOCK_UNIFORM)
-        return load_block(o, index, detail);
-    o->uniform = true;
-    o->value = index < o->entries && o->table[index] ? o->values[index] : 0;
-    return GUEST_OK;
-}
-
-static enum guest_err old_count(struct old_counts *o, uint64_t cluster, uint64_t *out,
-                                struct guest_err_detail *detail)
-{
-    enum guest_err err = look_block(o, cluster >> o->bits, detail);
-    if (!err)
-        *out = o->uniform
-                   ? o->value
-                   : qcow2_refblock_load(o->block, cluster & ((1ull << o->bits) - 1), o->order);
-    return err;
-}
-
-/* Whether clusters [from, from + nr) all have the same old count. */
-static enum guest_err same_counts(struct old_counts *o, uint64_t from, uint64_t nr, bool *out,
-                                  uint64_t *out_value, struct guest_err_detail *detail)
-{
-    *out = false;
-    for (uint64_t c = from; c < from + nr; c += 1ull << o->bits) {
-        enum guest_err err = look_block(o, c >> o->bits, detail);
-        if (err)
-            return err;
-        if (!o->uniform || (c != from && o->value != *out_value))
-            return GUEST_OK;
-        *out_value = o->value;
+    uint64_t index = cluster >> o->bits, first = index << o->bits;
+    *out = (struct count_run){first + (1ull << o->bits), 0};
+    if (index >= o->entries || !o->table[index])
+        return GUEST_OK;
+    enum guest_err err = look_block(o, index, detail);
+    if (err)
+        return err;
+    if (o->kinds[index] == KIND_MIXED) {
+        *out = run_at(o, &o->window[(index - o->from) * o->q->cluster_size], cluster - first);
+    } else {
+        const struct count_run *run = &o->runs[o->places[index]];
+        while (run->end <= cluster - first)
+            run++;
+        *out = *run;
     }
-    *out = true;
+    out->end += first;
     return GUEST_OK;
 }
 
@@ -271,44 +306,36 @@ static enum guest_err check_count(const struct recount_plan *p, uint64_t cluster
                        cluster << cluster_bits(p), count, 0);
 }
 
-/* What goes has a count, of course; of the block at hand. */
+/* What goes has a count, of course; of one block. */
 static enum guest_err check_gone(struct recount_plan *p, uint64_t first, uint64_t nr,
                                  struct guest_err_detail *detail)
 {
+    struct count_run run = {0, 0};
     enum guest_err err = GUEST_OK;
-    for (uint64_t i = find_gone(p, first); i < p->nr_gone && !err; i++) {
-        uint64_t count;
-        if (p->gone[i] - first >= nr)
-            break;
-        err = old_count(&p->old, p->gone[i], &count, detail);
-        if (!err && count == 0)
+    for (uint64_t i = find_gone(p, first); i < p->nr_gone && p->gone[i] - first < nr; i++) {
+        if (p->gone[i] >= run.end)
+            err = old_run(&p->old, p->gone[i], &run, detail);
+        if (!err && run.value == 0)
             err = corrupt(p, p->gone[i] << cluster_bits(p), detail);
-        p->shared = p->shared || (!err && count > 1);
+        if (err)
+            return err;
+        p->shared = p->shared || run.value > 1;
     }
-    return err;
+    return GUEST_OK;
 }
 
 static enum guest_err survey_block(struct recount_plan *p, uint64_t index,
                                    struct guest_err_detail *detail)
 {
     uint64_t first = index << p->old.bits, nr = 1ull << p->old.bits;
-    uint64_t step = min_u64(nr, 1ull << p->bits);
-    enum guest_err err = look_block(&p->old, index, detail);
-    if (!err)
-        err = check_gone(p, first, nr, detail);
-    if (!err && p->old.uniform) {
-        err = check_count(p, first, p->old.value, detail);
-        for (uint64_t c = first; c < first + nr && p->old.value && !err; c += step)
-            err = note_need(p, c >> p->bits, detail);
-        return err;
-    }
-    for (uint64_t i = 0; i < nr && !err; i++) {
-        uint64_t count = load_count(p->old.block, i, p->old.order);
-        if (count > qcow2_refcount_max(p->order))
-            err = check_count(p, first + i, count, detail);
-        else if (count &&
-                 ((first + i) >> p->bits >= p->nr_indexes || !p->need[(first + i) >> p->bits]))
-            err = note_need(p, (first + i) >> p->bits, detail);
+    struct count_run run = {first, 0};
+    enum guest_err err = check_gone(p, first, nr, detail);
+    for (uint64_t at = first; at < first + nr && !err; at = run.end) {
+        err = old_run(&p->old, at, &run, detail);
+        if (!err)
+            err = check_count(p, at, run.value, detail);
+        for (uint64_t i = at >> p->bits; !err && run.value && i << p->bits < run.end; i++)
+            err = note_need(p, i, detail);
     }
     return err;
 }
@@ -323,32 +350,30 @@ static enum guest_err survey(struct recount_plan *p, struct guest_err_detail *de
     return err;
 }
 
+/* Whether no run of `nr` free clusters ends in a block, of which [at, c) precede it. */
+static bool too_full(const struct old_counts *o, uint64_t c, uint64_t at, uint64_t nr)
+{
+    uint64_t index = c >> o->bits;
+    return c % (1ull << o->bits) == 0 && o->kinds[index] == KIND_MIXED &&
+           c - at + o->places[index] < nr;
+}
+
 /* The first run of `nr` clusters that are free; behind the last block's clusters all are. */
 static enum guest_err find_run(struct recount_plan *p, uint64_t nr, struct guest_err_detail *detail)
 {
     uint64_t at = 0, block = 1ull << p->old.bits, c = 0;
-    enum guest_err err = GUEST_OK;
     while (c < p->nr_clusters && c - at < nr) {
-        uint64_t index = c >> p->old.bits;
-        if (c % block == 0 && p->old.kinds[index] == BLOCK_MIXED &&
-            c - at + p->old.values[index] < nr) {
+        struct count_run run;
+        if (too_full(&p->old, c, at, nr)) {
             c += block;
-            at = c - p->old.tails[index];
+            at = c - p->old.tails[c / block - 1];
             continue;
         }
-        err = look_block(&p->old, index, detail);
+        enum guest_err err = old_run(&p->old, c, &run, detail);
         if (err)
             return err;
-        if (p->old.uniform) {
-            c = (c / block + 1) * block;
-            at = p->old.value ? c : at;
-            continue;
-        }
-        uint64_t end = (c / block + 1) * block;
-        for (; c < end && c - at < nr; c++) {
-            if (load_count(p->old.block, c % block, p->old.order))
-                at = c + 1;
-        }
+        c = run.end;
+        at = run.value ? c : at;
     }
     p->first = at;
     p->nr_run = nr;
@@ -375,67 +400,80 @@ static enum guest_err place(struct recount_plan *p, struct guest_err_detail *det
 
 /* ---- one new block ---- */
 
-/* All counts alike, in p->block. */
-static void fill_block(struct recount_plan *p, uint64_t value)
+/* Bytes of which a block of counts that are alike consists, at most 8. returns: how many */
+static unsigned make_unit(unsigned order, uint64_t value, uint8_t *unit)
 {
-    uint64_t bytes = p->q->cluster_size, done = p->order < 3 ? 1 : 1u << (p->order - 3);
-    for (uint64_t k = 0; k < max_u64(1, 8u >> p->order); k++)
-        qcow2_refblock_store(p->block, k, p->order, value);
-    while (done < bytes) {
+    for (uint64_t k = 0; k < max_u64(1, 8u >> order); k++)
+        qcow2_refblock_store(unit, k, order, value);
+    return order < 3 ? 1 : 1u << (order - 3);
+}
+
+/* Counts [from, to) of a block are `value`. */
+static void fill_counts(uint8_t *block, uint64_t from, uint64_t to, unsigned order, uint64_t value)
+{
+    uint8_t unit[8];
+    uint64_t in_byte = max_u64(1, 8u >> order), done = make_unit(order, value, unit);
+    for (; from < to && from % in_byte != 0; from++)
+        qcow2_refblock_store(block, from, order, value);
+    for (; from < to && to % in_byte != 0; to--)
+        qcow2_refblock_store(block, to - 1, order, value);
+    if (to - from < 64u) {
+        for (; from < to; from++)
+            qcow2_refblock_store(block, from, order, value);
+        return;
+    }
+    uint8_t *at = &block[(from << order) / 8];
+    uint64_t bytes = ((to - from) << order) / 8;
+    for (memcpy(at, unit, done); done < bytes;) {
         uint64_t len = min_u64(done, bytes - done);
-        memcpy(&p->block[done], p->block, len);
+        memcpy(&at[done], at, len);
         done += len;
     }
 }
 
-/* The old counts as they are, an old block after the other. */
-static enum guest_err copy_counts(struct recount_plan *p, uint64_t first, uint64_t nr,
-                                  struct guest_err_detail *detail)
+static void lower(const struct recount_plan *p, uint8_t *block, uint64_t index)
 {
-    uint64_t mask = (1ull << p->old.bits) - 1;
-    for (uint64_t c = first; c < first + nr;) {
-        uint64_t end = min_u64((c | mask) + 1, first + nr);
-        enum guest_err err = look_block(&p->old, c >> p->old.bits, detail);
-        if (err)
+    uint64_t count = qcow2_refblock_load(block, index, p->order);
+    qcow2_refblock_store(block, index, p->order, count - 1);
+}
+
+/* Whether all counts of a new block are alike, and *out_value, as none of them changes. */
+static enum guest_err all_alike(struct recount_plan *p, uint64_t first, uint64_t nr, bool *out,
+                                uint64_t *out_value, struct guest_err_detail *detail)
+{
+    uint64_t gone = find_gone(p, first);
+    struct count_run run = {first, 0};
+    *out = false;
+    if ((gone < p->nr_gone && p->gone[gone] - first < nr) ||
+        (first < p->first + p->nr_run && first + nr > p->first))
+        return GUEST_OK;
+    for (uint64_t at = first; at < first + nr; at = run.end) {
+        enum guest_err err = old_run(&p->old, at, &run, detail);
+        if (err || (at > first && run.value != *out_value))
             return err;
-        for (; c < end; c++)
-            store_count(p->block, c - first, p->order,
-                        p->old.uniform ? p->old.value
-                                       : load_count(p->old.block, c & mask, p->old.order));
+        *out_value = run.value;
     }
+    *out = true;
     return GUEST_OK;
 }
 
-static void lower(struct recount_plan *p, uint64_t index)
+/* The counts of a new block, of `nr` clusters from `first` on. */
+static enum guest_err make_block(struct recount_plan *p, uint64_t first, uint64_t nr,
+                                 uint8_t *block, struct guest_err_detail *detail)
 {
-    uint64_t count = qcow2_refblock_load(p->block, index, p->order);
-    qcow2_refblock_store(p->block, index, p->order, count - 1);
-}
-
-/*
- * The counts of a new block in p->block, or *out_same when they are all *out_value.
- */
-static enum guest_err make_block(struct recount_plan *p, uint64_t index, bool *out_same,
-                                 uint64_t *out_value, struct guest_err_detail *detail)
-{
-    uint64_t first = index << p->bits, nr = 1ull << p->bits, gone = find_gone(p, first);
-    bool changes = (gone < p->nr_gone && p->gone[gone] - first < nr) ||
-                   (first < p->first + p->nr_run && first + nr > p->first);
-    bool same;
-    enum guest_err err = same_counts(&p->old, first, nr, &same, out_value, detail);
-    *out_same = !err && same && !changes;
-    if (err || *out_same)
-        return err;
-    if (same)
-        fill_block(p, *out_value);
-    else
-        err = copy_counts(p, first, nr, detail);
-    for (; gone < p->nr_gone && p->gone[gone] - first < nr; gone++)
-        lower(p, p->gone[gone] - first);
-    uint64_t end = min_u64(p->first + p->nr_run, first + nr);
-    for (uint64_t c = max_u64(first, p->first); c < end; c++)
-        qcow2_refblock_store(p->block, c - first, p->order, 1);
-    return err;
+    struct count_run run = {first, 0};
+    for (uint64_t at = first; at < first + nr; at = run.end) {
+        enum guest_err err = old_run(&p->old, at, &run, detail);
+        if (err)
+            return err;
+        fill_counts(block, at - first, min_u64(run.end - first, nr), p->order, run.value);
+    }
+    for (uint64_t i = find_gone(p, first); i < p->nr_gone && p->gone[i] - first < nr; i++)
+        lower(p, block, p->gone[i] - first);
+    uint64_t from = max_u64(first, p->first), end = min_u64(p->first + p->nr_run, first + nr);
+    if (from < end)
+        fill_counts(block, from - first, end - first, p->order, 1);
+    return GUEST_OK;
 }
 
 /* ---- yielding ---- */
@@ -450,35 +488,37 @@ static enum guest_err yield_size(struct recount_plan *p, struct plan_sink *sink,
     return GUEST_OK;
 }
 
-static void yield_same(const struct recount_plan *p, struct plan_sink *sink, uint64_t offset,
-                       uint64_t value)
+static enum guest_err yield_block(struct recount_plan *p, struct plan_sink *sink,
+                                  struct guest_err_detail *detail)
 {
-    uint8_t unit[8] = {0};
-    for (uint64_t k = 0; k < max_u64(1, 8u >> p->order); k++)
-        qcow2_refblock_store(unit, k, p->order, value);
-    plan_pattern(sink, p->blob, offset, p->q->cluster_size, unit,
-                 p->order < 3 ? 1 : 1u << (p->order - 3), CELL_NOTE_REFCOUNT_BLOCK);
+    uint64_t offset = (p->first + p->placed) << cluster_bits(p), bytes = p->q->cluster_size;
+    uint64_t first = p->index << p->bits, value = 0;
+    uint8_t unit[8];
+    bool alike;
+    enum guest_err err = all_alike(p, first, 1ull << p->bits, &alike, &value, detail);
+    if (err)
+        return err;
+    if (!alike)
+        return make_block(p, first, 1ull << p->bits,
+                          plan_write(sink, p->blob, offset, bytes, CELL_NOTE_REFCOUNT_BLOCK),
+                          detail);
+    unsigned unit_len = make_unit(p->order, value, unit);
+    plan_pattern(sink, p->blob, offset, bytes, unit, unit_len, CELL_NOTE_REFCOUNT_BLOCK);
+    return GUEST_OK;
 }
 
 static enum guest_err yield_blocks(struct recount_plan *p, struct plan_sink *sink, bool *out_more,
                                    struct guest_err_detail *detail)
 {
     for (; p->index < p->nr_indexes; p->index++) {
-        uint64_t offset = (p->first + p->placed) << cluster_bits(p), value = 0;
-        bool same;
         if (!p->need[p->index])
             continue;
         *out_more = !plan_room(sink, 1, p->q->cluster_size);
         if (*out_more)
             return GUEST_OK;
-        enum guest_err err = make_block(p, p->index, &same, &value, detail);
+        enum guest_err err = yield_block(p, sink, detail);
         if (err)
             return err;
-        if (same)
-            yield_same(p, sink, offset, value);
-        else
-            memcpy(plan_write(sink, p->blob, offset, p->q->cluster_size, CELL_NOTE_REFCOUNT_BLOCK),
-                   p->block, p->q->cluster_size);
         p->placed++;
     }
     return GUEST_OK;
@@ -563,11 +603,11 @@ static void recount_free(struct plan *plan)
     free(p->old.table);
     free(p->old.window);
     free(p->old.kinds);
-    free(p->old.values);
+    free(p->old.places);
     free(p->old.tails);
+    free(p->old.runs);
     free(p->gone);
     free(p->need);
-    free(p->block);
     free(p);
 }
 
@@ -594,12 +634,10 @@ static enum guest_err prepare(struct recount_plan *p, struct guest_err_detail *d
     p->old.window_max = max_u64(1, min_u64(WINDOW_BLOCKS, WINDOW_BYTES >> cluster_bits(p)));
     p->old.window = arena_array(p->old.window_max, p->q->cluster_size);
     p->old.kinds = arena_array(p->old.entries, 1);
-    p->old.values = arena_array(p->old.entries, sizeof(*p->old.values));
+    p->old.places = arena_array(p->old.entries, sizeof(*p->old.places));
     p->old.tails = arena_array(p->old.entries, sizeof(*p->old.tails));
-    p->block = arena_array(1, p->q->cluster_size);
     p->need = arena_array(QCOW2_REFTABLE_BYTES_MAX / 8, 1);
-    if (!err && (!p->old.window || !p->old.kinds || !p->old.values || !p->old.tails || !p->block ||
-                 !p->need))
+    if (!err && (!p->old.window || !p->old.kinds || !p->old.places || !p->old.tails || !p->need))
         err = err_plain(detail, GUEST_ERR_NO_MEMORY);
     if (!err)
         err = qcow2_alloc_init(&p->alloc, p->q, detail);

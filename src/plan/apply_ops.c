@@ -9,6 +9,7 @@
 #include "src/plan/apply.h"
 
 #define SCRATCH_BYTES (1u << 20)
+#define PATTERN_BYTES (1u << 16) /* a pattern of these is long enough for any length */
 #define VECTORS_MAX   64
 #define COPY_BYTES    (1u << 20)
 
@@ -20,6 +21,11 @@ struct gather {
     int nr_vectors;
     uint8_t *scratch; /* SCRATCH_BYTES, used up to scratch_used by the vectors above */
     size_t scratch_used;
+
+    /* The last pattern that was made is kept: many blocks of a table have the same. */
+    uint8_t *pattern;             /* in scratch */
+    size_t pattern_len, unit_len; /* bytes; 0: none is kept */
+    uint8_t unit[16];
 };
 
 static int gather_flush(struct gather *g)
@@ -28,7 +34,7 @@ static int gather_flush(struct gather *g)
     if (g->nr_vectors)
         err = endpoint_pwritev(g->endpoint, g->offset, g->vectors, g->nr_vectors);
     g->nr_vectors = 0;
-    g->scratch_used = 0;
+    g->scratch_used = g->pattern_len ? (size_t)(g->pattern - g->scratch) + g->pattern_len : 0;
     g->len = 0;
     return err;
 }
@@ -62,7 +68,7 @@ static int gather_scratch(struct gather *g, size_t least, uint8_t **out, size_t 
         int err = gather_flush(g);
         if (err)
             return err;
-        g->scratch_used = 0;
+        g->scratch_used = g->pattern_len = 0;
     }
     *out = g->scratch + g->scratch_used;
     *out_len = SCRATCH_BYTES - g->scratch_used;
@@ -99,26 +105,37 @@ static int apply_ascend(struct gather *g, struct endpoint *endpoint, const struc
     return 0;
 }
 
-/* The pattern is made once, up to the whole buffer, and written as often as needed. */
-static int apply_pattern(struct gather *g, struct endpoint *endpoint, uint64_t offset,
-                         uint64_t length, const void *unit, size_t unit_len)
+/* Units in a row, as many as there are bytes for, up to the whole buffer. */
+static int make_pattern(struct gather *g, uint64_t length, const void *unit, size_t unit_len)
 {
     uint8_t *at;
     size_t room;
     int err = gather_scratch(g, MIN(length, SCRATCH_BYTES), &at, &room);
     if (err)
         return err;
-    size_t made = (size_t)MIN(length, room);
-    if (unit_len == 1) {
-        memset(at, *(const uint8_t *)unit, made);
-    } else {
-        for (size_t i = 0; i < made; i += unit_len)
-            memcpy(at + i, unit, unit_len);
-    }
-    g->scratch_used += made;
+    size_t len = (size_t)MIN(length, room), made = unit_len;
+    memcpy(at, unit, unit_len);
+    for (; made < len; made += MIN(made, len - made))
+        memcpy(at + made, at, MIN(made, len - made));
+    g->scratch_used += len;
+    g->pattern = at;
+    g->pattern_len = len;
+    memcpy(g->unit, unit, unit_len);
+    g->unit_len = unit_len;
+    return 0;
+}
+
+/* The pattern is made once and written as often as needed. */
+static int apply_pattern(struct gather *g, struct endpoint *endpoint, uint64_t offset,
+                         uint64_t length, const void *unit, size_t unit_len)
+{
+    int err = 0;
+    if (g->unit_len != unit_len || g->pattern_len < MIN(length, PATTERN_BYTES) ||
+        memcmp(g->unit, unit, unit_len) != 0)
+        err = make_pattern(g, length, unit, unit_len);
     for (uint64_t done = 0; done < length && !err;) {
-        size_t len = (size_t)MIN(length - done, made);
-        err = gather_add(g, endpoint, offset + done, at, len);
+        size_t len = (size_t)MIN(length - done, g->pattern_len);
+        err = gather_add(g, endpoint, offset + done, g->pattern, len);
         done += len;
     }
     return err;

@@ -7,7 +7,7 @@ requires strace python3
 [ -z "${INSTAR_TEST_SANITIZED:-}" ] || skip_all "a sanitized build counts otherwise"
 strace -o /dev/null true 2>/dev/null || skip_all "strace may not trace here"
 export INSTAR_SANDBOX=process # whose doorbells are system calls and seen by strace
-plan 24
+plan 29
 
 # 256 MiB, 96 MiB of it data in pieces of 1 MiB: every other MiB of the first 192.
 python3 -c '
@@ -106,6 +106,19 @@ ok "rebase: flushes"
 fresh_overlay a.qcow2
 [ "$(calls sync_file_range "${rebase[@]}")" -ge 2 ]
 ok "rebase: the disk begins while the copy goes on"
+
+# 64 GiB with all its tables: 2 MiB of refcounts, 8 MiB as wide as can be.
+"$QEMU_IMG" create -q -f qcow2 -o preallocation=metadata tables.qcow2 64G
+at_most "$(calls pread64,preadv,preadv2 amend -o refcount_bits=64 tables.qcow2)" 56
+ok "amend to wider refcounts: reads"
+at_most "$(moved)" $(((2 << 20) + (300 << 10)))
+ok "amend to wider refcounts: each block is read once"
+at_most "$(calls pread64,preadv,preadv2 amend -o refcount_bits=16 tables.qcow2)" 32
+ok "amend to narrower refcounts: reads"
+at_most "$(moved)" $(((8 << 20) + (300 << 10)))
+ok "amend to narrower refcounts: each block is read once"
+at_most "$(calls all amend -o refcount_bits=64 tables.qcow2)" 400
+ok "amend: system calls"
 
 # Threads, which are what -m is about: no more of them than processors, which is what they need.
 # A thread is also made where the kernel has no clone3: both are counted, and forks are not.

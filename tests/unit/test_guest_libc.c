@@ -74,6 +74,23 @@ static void test_compares(void)
     }
 }
 
+/* Long and alike up to one byte, at any place. */
+static void test_compares_far(void)
+{
+    guint8 a[300], b[300];
+    for (unsigned round = 0; round < 5000; round++) {
+        size_t from = (size_t)g_test_rand_int_range(0, 16);
+        size_t len = (size_t)g_test_rand_int_range(1, 280);
+        size_t at = (size_t)g_test_rand_int_range(0, (int)len);
+        fill(a, sizeof(a));
+        memcpy(b, a + from, len);
+        g_assert_cmpint(guest_memcmp(a + from, b, len), ==, 0);
+        b[at] ^= (guint8)g_test_rand_int_range(1, 256);
+        g_assert_cmpint(sign(guest_memcmp(a + from, b, len)), ==, sign(memcmp(a + from, b, len)));
+        g_assert_cmpint(guest_memcmp(a + from, b, at), ==, 0);
+    }
+}
+
 static int compare_ints(const void *a, const void *b)
 {
     int x = *(const int *)a;
@@ -98,6 +115,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/guest-libc/moves", test_moves);
     g_test_add_func("/guest-libc/compares", test_compares);
+    g_test_add_func("/guest-libc/compares-far", test_compares_far);
     g_test_add_func("/guest-libc/sort", test_sort);
     return g_test_run();
 }

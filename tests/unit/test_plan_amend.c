@@ -77,6 +77,33 @@ static void test_ranges(void)
     bench_clear(&b);
 }
 
+/* Counts that change from cluster to cluster, with holes: too many runs to be kept. */
+static void test_scattered(void)
+{
+    static const unsigned widths[] = {64, 2, 8, 4, 32, 16, 2, 64, 16};
+    struct bench b;
+    if (!bench_has_stock())
+        return;
+    bench_init(&b);
+    bench_shell(&b, "qemu-img create -q -f qcow2 -o cluster_size=512 image 1M;"
+                    "seq 0 2048 786432 | sed 's/.*/write -q -P 1 & 512/' | qemu-io image;"
+                    "qemu-img snapshot -c s1 image;"
+                    "seq 0 6144 786432 | sed 's/.*/write -q -P 2 & 512/' | qemu-io image;"
+                    "seq 512 1536 786432 | sed 's/.*/write -q -P 3 & 1k/' | qemu-io image;"
+                    "qemu-img snapshot -c s2 image; qemu-img snapshot -d s1 image;"
+                    "seq 1024 2560 786432 | sed 's/.*/discard -q & 1k/' | qemu-io -d unmap image;"
+                    "qemu-img convert -l s2 -O raw image s2.raw;"
+                    "qemu-img convert -O raw image now.raw");
+    for (unsigned i = 0; i < G_N_ELEMENTS(widths); i++) {
+        g_autoptr(GArray) steps = change(&b, ABI__AMEND_STEP__AMEND_REFCOUNT_BITS, widths[i]);
+        g_assert_cmpuint(steps->len, >, 0);
+        bench_shell(&b, "qemu-img info image | grep -q 'refcount bits: %u$'", widths[i]);
+    }
+    bench_shell(&b, "qemu-img convert -l s2 -O raw image new.raw && cmp new.raw s2.raw &&"
+                    " qemu-img convert -O raw image new.raw && cmp new.raw now.raw");
+    bench_clear(&b);
+}
+
 /* Refused before anything is written. */
 static void test_refused(void)
 {
@@ -106,6 +133,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/plan/amend/shared-zeros", test_shared_zeros);
     g_test_add_func("/plan/amend/ranges", test_ranges);
+    g_test_add_func("/plan/amend/scattered", test_scattered);
     g_test_add_func("/plan/amend/refused", test_refused);
     return g_test_run();
 }
