@@ -155,6 +155,7 @@ class Suite:
         env = tools.environment(
             {"QEMU_IMG": self.ours.qemu_img, "INSTAR_SANDBOX": sandbox, "INSTAR_QEMU_PROFILE": version}
         )
+        env.pop("LD_PRELOAD", None)
         env["PATH"] = self.ours.folder + ":" + env["PATH"]
         if "auto" in case.keys:
             env["INSTAR_SANDBOX"] = "auto"

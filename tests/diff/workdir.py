@@ -10,6 +10,7 @@ import threading
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIB = os.path.join(os.path.dirname(HERE), "lib")
 TIMEOUT_SECONDS = 60
+QUICK_CPU = os.path.abspath("tests/lib/quick_cpu.so")  # see quick_cpu.c
 
 
 class SetupFailed(Exception):
@@ -26,9 +27,10 @@ class Outcome:
 class Tools:
     """A folder with a qemu-img, a qemu-io and a qemu-nbd, to be first in PATH."""
 
-    def __init__(self, folder, programs):
+    def __init__(self, folder, programs, preload=None):
         os.makedirs(folder)
         self.folder = folder
+        self.preload = preload and shutil.copy(preload, folder)
         for name, words in programs.items():
             path = os.path.join(folder, name)
             if len(words) == 1:
@@ -45,6 +47,8 @@ class Tools:
         env = {k: v for k, v in os.environ.items() if not k.startswith("INSTAR_")}
         env.update(LC_ALL="C.UTF-8", TZ="UTC", PATH=self.folder + ":" + env["PATH"])
         env.update(QEMU_IMG=self.qemu_img, STOCK=self.qemu_img)
+        if self.preload:
+            env["LD_PRELOAD"] = self.preload
         env.update(extra or {})
         return env
 
@@ -59,7 +63,7 @@ def oracle(version, folder):
         if found.returncode != 0:
             return None
         programs[tool] = found.stdout.splitlines()
-    return Tools(folder, programs)
+    return Tools(folder, programs, QUICK_CPU if os.path.exists(QUICK_CPU) else None)
 
 
 def run(argv, folder, env, timeout=TIMEOUT_SECONDS):
