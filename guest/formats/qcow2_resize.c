@@ -58,7 +58,7 @@ static enum guest_err choose_fill(struct resize_plan *p, struct guest_err_detail
     switch (p->preallocation) {
     case ABI__PREALLOCATION__PREALLOC_OFF:
         p->fill = shows ? FILL_ZERO : FILL_NONE;
-        if (shows && p->q->header.version < 3)
+        if (shows && p->q->header.version < 3 && p->fill_from < p->fill_to)
             return err_plain(detail, GUEST_ERR_PLAN_ZERO_V2);
         /* Behind the backing file's end nothing shows through. */
         if (shows)

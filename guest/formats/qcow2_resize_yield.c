@@ -86,6 +86,15 @@ static bool yield_autoclear(struct resize_plan *p, struct plan_sink *sink)
     return true;
 }
 
+/* The end of a data file: of what has clusters, a cluster's. */
+static uint64_t data_file_end(const struct resize_plan *p)
+{
+    bool whole = p->fill == FILL_DATA || p->fill == FILL_DATA_ZERO;
+    uint64_t rest = p->new_size % p->q->cluster_size;
+
+    return p->new_size + (whole && rest ? p->q->cluster_size - rest : 0);
+}
+
 static bool yield_room(struct resize_plan *p, struct plan_sink *sink)
 {
     uint64_t file = p->q->source->size_bytes;
@@ -94,8 +103,9 @@ static bool yield_room(struct resize_plan *p, struct plan_sink *sink)
     if (p->index == 0) {
         if (p->base.file_size > file)
             plan_simple(sink, CELL_OP_TRUNCATE, p->blob, p->base.file_size, 0, CELL_NOTE_FILE_SIZE);
-        if (p->q->has_data_file && p->node->data_file->source->size_bytes < p->new_size)
-            plan_simple(sink, CELL_OP_TRUNCATE, p->data_blob, p->new_size, 0, CELL_NOTE_FILE_SIZE);
+        if (p->q->has_data_file && p->node->data_file->source->size_bytes < data_file_end(p))
+            plan_simple(sink, CELL_OP_TRUNCATE, p->data_blob, data_file_end(p), 0,
+                        CELL_NOTE_FILE_SIZE);
         if (p->head_zero_len)
             plan_simple(sink, CELL_OP_ZERO, p->q->has_data_file ? p->data_blob : p->blob,
                         p->head_zero_offset, p->head_zero_len, CELL_NOTE_DATA);
@@ -112,7 +122,7 @@ static bool yield_room(struct resize_plan *p, struct plan_sink *sink)
         if (!plan_room(sink, 1, 0))
             return false;
         if (p->q->has_data_file)
-            len = min_u64(len, p->new_size - offset);
+            len = min_u64(len, data_file_end(p) - offset);
         if (full || falloc)
             plan_simple(sink, full ? CELL_OP_FILL : CELL_OP_ALLOCATE, blob, offset, len,
                         CELL_NOTE_DATA);
