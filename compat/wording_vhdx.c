@@ -23,11 +23,12 @@ static const struct wording_row rows[] = {
     {VHDX_ERR_LOG_LARGE, "Log size must be smaller than 4 GB"},
     {VHDX_ERR_BLOCK_SIZE, "Block size must be a power of two"},
     {VHDX_ERR_SIZE_TOO_LARGE, "Image size too large; max of 64TB"},
-    {VHDX_ERR_RESIZE_KIND, "Resizing a differencing VHDX is not built yet in instar"},
+    {VHDX_ERR_RESIZE_KIND, "A differencing VHDX of this kind keeps its size"},
     {VHDX_ERR_RESIZE_PREALLOC, "Preallocation is not supported for a VHDX"},
     {VHDX_ERR_RESIZE_ZERO, "A VHDX cannot become empty"},
-    {VHDX_ERR_RESIZE_BAT, "The block table of this VHDX is too small for that, and moving it is "
-                          "not built yet in instar"},
+    {VHDX_ERR_RESIZE_BAT,
+     "The block table of this VHDX is too small for that, and its region table "
+     "names it too far back to be moved"},
     {VHDX_ERR_PARENT_OTHER, "The backing file has changed since the differencing disk was made, or "
                             "is another one"},
     {VHDX_ERR_PARENT_NAME_KIND, "The name of the backing file cannot be stored in a VHDX"},

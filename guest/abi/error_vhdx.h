@@ -22,10 +22,10 @@ enum vhdx_err {
     VHDX_ERR_LOG_LARGE,
     VHDX_ERR_BLOCK_SIZE,
     VHDX_ERR_SIZE_TOO_LARGE,
-    VHDX_ERR_RESIZE_KIND,
+    VHDX_ERR_RESIZE_KIND, /* a fixed child, or one of a part of a sector */
     VHDX_ERR_RESIZE_PREALLOC,
     VHDX_ERR_RESIZE_ZERO,
-    VHDX_ERR_RESIZE_BAT,       /* the table would have to move */
+    VHDX_ERR_RESIZE_BAT,       /* the table would have to move, and cannot */
     VHDX_ERR_PARENT_OTHER,     /* the parent found is not the one it was made from */
     VHDX_ERR_PARENT_NAME_KIND, /* a name that cannot be written down */
     VHDX_ERR_PARENT_FIXED,     /* a fixed disk has no parent */

@@ -25,6 +25,10 @@ static enum guest_err stepped_next(struct plan *plan, struct plan_sink *sink, bo
 
 static void stepped_free(struct plan *plan)
 {
+    struct stepped_plan *p = (struct stepped_plan *)plan;
+
+    if (p->verbs->forget)
+        p->verbs->forget(p);
     free(plan);
 }
 

@@ -17,6 +17,9 @@ struct stepped_verbs {
      */
     enum guest_err (*step)(struct stepped_plan *plan, unsigned step, struct plan_sink *sink,
                            bool *out_more, struct guest_err_detail *detail);
+
+    /* Gives back what the plan holds beside itself; may be NULL. */
+    void (*forget)(struct stepped_plan *plan);
     unsigned nr_steps;
     uint32_t ops;   /* at most so many in one call of step */
     uint64_t bytes; /* and so many bytes of writes in these */

@@ -7,7 +7,7 @@ lib=$(cd "$(dirname "$0")/../lib" && pwd)
 . "$(dirname "$0")/../lib/libtest.sh"
 requires_stock
 
-plan 66
+plan 71
 
 # both PATTERN COUNT SIZE STEP OFFSET: the same writes to child and model
 both() {
@@ -106,6 +106,22 @@ for format in vpc vhdx; do
     run create -q -f "$format" -b './a:b ä.img' -F "$format" z.img
     exits 0 && same z.img p.raw
     ok "$format: an odd name"
+    # Other sizes. The parent holds data behind the end of the child, which never shows.
+    for size in 3000K 21M 11M 40M 15500K; do
+        [ "$format" = vhdx ] || break
+        rm -f c.img
+        cp p.raw m.raw
+        truncate -s "$size" m.raw
+        run create -q -f "$format" -b p.img -F "$format" $exact c.img "$size"
+        good=
+        both 7 40 700 5000 300001 && both 8 60 4096 40000 1000 && same c.img && good=1
+        for other in 21M 2500K 5M 9000K 64M; do
+            run resize --shrink -q -f "$format" c.img "$other"
+            exits 0 && truncate -s "$other" m.raw && same c.img && run check -f "$format" c.img && exits 0 || good=
+        done
+        both 9 60 4096 700000 1000 && same c.img && [ -n "$good" ]
+        ok "$format: a child of $size is resized, five times"
+    done
     INSTAR_POLICY=strict run compare -f "$format" -F raw z.img p.raw
     exits 2 && says 'policy is strict'
     ok "$format: the strict policy follows no parent"

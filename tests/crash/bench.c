@@ -80,7 +80,7 @@ static enum guest_err file_read(struct source *src, const struct source_piece *p
     return GUEST_OK;
 }
 
-static struct node *open_node(int *fd, uint32_t blob, const char *format)
+static struct node *open_node(int *fd, uint32_t blob, const char *format, bool for_check)
 {
     struct source *src = arena_array(1, sizeof(*src));
     Abi__OpenRequest request = ABI__OPEN_REQUEST__INIT;
@@ -92,17 +92,19 @@ static struct node *open_node(int *fd, uint32_t blob, const char *format)
                            .state = fd};
     request.format = (char *)format;
     request.read_write = true;
+    request.for_check = for_check;
     g_assert_cmpint(node_open(src, &request, &node, &detail), ==, GUEST_OK);
     return node;
 }
 
 void bench_open_node(struct bench *bench)
 {
-    bench->node = open_node(&bench->fds[BENCH_IMAGE_BLOB], BENCH_IMAGE_BLOB, bench->format);
+    bench->node =
+        open_node(&bench->fds[BENCH_IMAGE_BLOB], BENCH_IMAGE_BLOB, bench->format, bench->for_check);
     for (unsigned i = 0; i < bench->node->nr_refs; i++) {
         if (bench->node->refs[i]->role != ABI__ROLE__ROLE_DATA_FILE)
             continue;
-        bench->data_node = open_node(&bench->fds[BENCH_DATA_BLOB], BENCH_DATA_BLOB, "raw");
+        bench->data_node = open_node(&bench->fds[BENCH_DATA_BLOB], BENCH_DATA_BLOB, "raw", false);
         bench->node->data_file = bench->data_node;
     }
 }
@@ -111,7 +113,7 @@ struct node *bench_open_raw(const char *path, int *out_fd)
 {
     *out_fd = open(path, O_RDONLY | O_CLOEXEC);
     g_assert_cmpint(*out_fd, >=, 0);
-    return open_node(out_fd, 2, "raw");
+    return open_node(out_fd, 2, "raw", false);
 }
 
 void bench_close(struct bench *bench)

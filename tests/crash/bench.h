@@ -20,6 +20,7 @@
 
 struct bench {
     const char *format; /* of the image under test, "qcow2" unless changed */
+    gboolean for_check; /* the next node is opened as check opens it */
     char *dir;          /* removed with what is in it */
     char *image;        /* path of the image under test */
     char *data;         /* path of its data file */

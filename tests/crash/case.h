@@ -43,9 +43,9 @@ extern const struct crash_cases crash_cases_vhdx;
 extern const struct crash_cases crash_cases_vmdk;
 extern const struct crash_cases crash_cases_vpc;
 
-/* Printf's octal bytes over those at an offset. */
+/* Printf's octal bytes over those at an offset, which may be a sum. */
 #define POKE(at, bytes)                                                                            \
-    "printf '" bytes "' | dd of=image bs=1 seek=" #at " conv=notrunc status=none;"
+    "printf '" bytes "' | dd of=image bs=1 seek=$((" #at ")) conv=notrunc status=none;"
 
 /* The last fields of a row that is repaired. */
 #define REPAIR   change_repair, 0, 0

@@ -8,6 +8,7 @@
 
 #include "guest/abi/check.pb-c.h"
 #include "guest/abi/error_vdi.h"
+#include "guest/abi/error_vhdx.h"
 #include "guest/plan/chain_read.h"
 #include "tests/crash/bitmaps.h"
 
@@ -32,10 +33,16 @@ static void fail_state(const struct trial *t, const char *what)
     g_test_fail();
 }
 
-/* Blocks of a VDI image that count as used and are not: its way to have leaks. */
-static void forgive_unused_blocks(struct finding_sink *sink, const struct cell_finding *finding)
+/*
+ * Blocks of a VDI image that count as used and are not: its way to have leaks. The second region
+ * table of a VHDX, which is written before the first, and read by nobody while that is whole.
+ */
+static void forgive(struct finding_sink *sink, const struct cell_finding *finding)
 {
-    if (finding->code == VDI_FOUND_ALLOCATED && finding->number[0] < finding->number[1])
+    bool unused = finding->code == VDI_FOUND_ALLOCATED && finding->number[0] < finding->number[1];
+    bool copy = finding->code == VHDX_FOUND_REGIONS && finding->number[0] == 2;
+
+    if (unused || copy)
         (*(unsigned *)sink->user)++;
 }
 
@@ -46,7 +53,7 @@ static void judge_check(struct trial *t, const struct disk *disk)
     Abi__CheckRequest request = ABI__CHECK_REQUEST__INIT;
     Abi__CheckReply reply = ABI__CHECK_REPLY__INIT;
     unsigned leaks = 0;
-    struct finding_sink sink = {.add = forgive_unused_blocks, .user = &leaks};
+    struct finding_sink sink = {.add = forgive, .user = &leaks};
     struct guest_err_detail detail;
     if (node == NULL) {
         fail_state(t, "does not open for a check");

@@ -192,6 +192,7 @@ static void change_image(struct trial *t)
     struct node *base = NULL;
     int base_fd = -1;
     bench_open_files(b);
+    b->for_check = t->c->change == change_repair;
     if (t->c->options)
         bench_open_node(b);
     if (t->c->backing_size) {
