@@ -6,11 +6,11 @@ Each measurement runs stock's settings and both kinds of our cell by turns and t
 is our median over the fastest stock setting tried. Results go to stdout as a table and, with --json,
 to a file; --svg draws them (gnuplot).
 
-    tests/bench/bench.py [--qemu-img BUILD/qemu-img] [--size 2G] [--rounds 7] [--set main|all]
+    tests/bench/bench.py [--qemu-img BUILD/qemu-img] [--size 2G] [--rounds 7] [--set main|all|formats]
                          [--only WORD] [--json F] [--svg F]
 
 `main` is the everyday set; `all` adds the rest of the data path, images of 1 TiB, and what changes an
-image in place. The folder should lie on a disk file system with room for six times the size;
+image in place; `formats` converts from and to the other formats. The folder should lie on a disk file system with room for six times the size;
 everything stays in the page cache, as outputs are removed before they are written back. Peak memory
 is what GNU time says; without it those rows are skipped. A busy machine spoils the wall times: the
 last line tells its load, and the column "cpu" compares processor time, which suffers less.
@@ -28,6 +28,8 @@ import sys
 import tempfile
 
 import contest
+import formats
+import mixed
 import work
 
 
@@ -71,7 +73,7 @@ def main():
     parser.add_argument("--qemu-img", default="build/qemu-img")
     parser.add_argument("--size", type=parse_size, default=2 << 30)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--set", choices=("main", "all"), default="main")
+    parser.add_argument("--set", choices=("main", "all", "formats"), default="main")
     parser.add_argument("--only", help="measurements whose name contains this")
     parser.add_argument("--json", help="write all results here")
     parser.add_argument("--svg", help="draw them here")
@@ -86,7 +88,11 @@ def main():
     try:
         bench = contest.Contest(args, folder)
         print("%-34s %-8s %12s %12s  %5s  %5s  %s" % ("", "cell", "stock", "ours", "ratio", "cpu", "target"))
-        work.run_main(bench, args.size)
+        if args.set == "formats":
+            mixed.make_mixed(bench.path("mixed.raw"), args.size)
+            formats.run(bench, args.size)
+        else:
+            work.run_main(bench, args.size)
         if args.set == "all":
             work.run_rest(bench, args.size)
     finally:
