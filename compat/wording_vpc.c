@@ -24,7 +24,7 @@ static const struct wording_row rows[] = {
     {VPC_ERR_PARENT_NAME, "The differencing disk does not name its parent"},
     {VPC_ERR_SUBFORMAT, "Parameter 'subformat' does not accept value '{span}'"},
     {VPC_ERR_SIZE_TOO_LARGE, "The image size is too large for file format 'vpc'"},
-    {VPC_ERR_RESIZE_KIND, "Resizing a VHD of this kind is not built yet in instar"},
+    {VPC_ERR_RESIZE_KIND, "A VHD that is called fixed and has a block table keeps its size"},
     {VPC_ERR_RESIZE_PREALLOC, "Preallocation is not supported for a VHD"},
     {VPC_ERR_WRITE_MIXED, "A VHD that is fixed and has a block table is not written to"},
     {VPC_ERR_WRITE_SHORT, "A fixed VHD whose file is too short is not written to"},

@@ -32,6 +32,10 @@ static const struct crash_case rows[] = {
     {"repair-vpc-end", "force_size=on", FILL_VPC "truncate -s -512 image", 4 * M, 0, REPAIR},
     {"repair-vpc-checksum", "force_size=on", FILL_VPC POKE(548, "\\000"), 4 * M, 0, REPAIR},
     {"repair-vpc-twice", "force_size=on", SMALL_BLOCKS_VPC FILL_VPC ENTRY_VPC, 4 * M, 0, REPAIR},
+    {"grow-child-vpc", "", NULL, 3 * M, 7 * M, change_resize, 8 * M, 0},
+    {"grow-child-vpc-filled", "", NULL, 3 * M + 5 * K, 7 * M, change_resize, 6 * M, 0},
+    {"grow-child-vpc-filled-short", "", NULL, 5 * M, 3 * M, change_resize, 8 * M, 0},
+    {"shrink-child-vpc-filled", "", NULL, 5 * M, 4 * M, change_resize, 1300 * K, 0},
     {"write-vpc-fixed", "subformat=fixed,force_size=on", FILL_VPC, M, 0, change_write, 0, 0},
 };
 
