@@ -5,45 +5,41 @@
 
 #include "compat/wording.h"
 
-#define MAX_DEFS 32u
+#define MAX_DEFS 64u
 
 static size_t list_defs(const struct keyval_def *table, const struct keyval_def **out)
 {
     size_t nr = 0;
 
-    while (nr < MAX_DEFS && table[nr].name != NULL) {
+    while (table != NULL && nr < MAX_DEFS && table[nr].name != NULL) {
         out[nr] = &table[nr];
         nr++;
     }
     return nr;
 }
 
-static gboolean has_key(const struct keyval_def *table, const char *key)
+static gboolean parses(const struct keyval_def *const *defs, size_t nr, const struct keyval *pairs,
+                       GError **error)
 {
-    for (; table != NULL && table->name != NULL; table++) {
-        if (strcmp(table->name, key) == 0) {
-            return TRUE;
-        }
-    }
-    return FALSE;
+    struct keyval_slot slots[MAX_DEFS];
+
+    keyval_slots_init(slots, defs, nr);
+    return keyval_apply(slots, nr, pairs, error);
 }
 
-/* A key that only creation knows gets a hint. */
-static gboolean check_keys(const struct driver *driver, const struct keyval *pairs, GError **error)
+gboolean amend_opts_check(const struct driver *driver, const struct keyval *pairs, GError **error)
 {
-    for (guint i = 0; i < pairs->pairs->len; i++) {
-        const struct keyval_pair *pair = g_ptr_array_index(pairs->pairs, i);
+    const struct keyval_def *defs[2 * MAX_DEFS] = {NULL};
+    size_t nr = list_defs(driver->amend, defs);
 
-        if (strcmp(pair->key, "id") == 0 || has_key(driver->amend, pair->key)) {
-            continue;
-        }
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Invalid parameter '%s'", pair->key);
-        if (has_key(driver->create, pair->key)) {
-            wording_add_hint(error, "This option is only supported for image creation");
-        }
-        return FALSE;
+    if (parses(defs, nr, pairs, error)) {
+        return TRUE;
     }
-    return TRUE;
+    nr += list_defs(driver->create, defs + nr);
+    if (nr <= MAX_DEFS && parses(defs, nr, pairs, NULL)) {
+        wording_add_hint(error, "This option is only supported for image creation");
+    }
+    return FALSE;
 }
 
 static gboolean fail(GError **error, const char *sentence)
@@ -110,7 +106,7 @@ gboolean amend_opts_qcow2(const struct driver *driver, const struct keyval *pair
                           const struct amend_current *current, struct amend_qcow2 *out,
                           GError **error)
 {
-    const struct keyval_def *defs[MAX_DEFS];
+    const struct keyval_def *defs[MAX_DEFS] = {NULL};
     struct keyval_slot slots[MAX_DEFS];
     size_t nr = list_defs(driver->amend, defs);
 
@@ -118,7 +114,7 @@ gboolean amend_opts_qcow2(const struct driver *driver, const struct keyval *pair
                                 .refcount_bits = current->refcount_bits,
                                 .lazy_refcounts = current->lazy_refcounts};
     keyval_slots_init(slots, defs, nr);
-    if (!check_keys(driver, pairs, error) || !keyval_apply(slots, nr, pairs, error)) {
+    if (!keyval_apply(slots, nr, pairs, error)) {
         return FALSE;
     }
     for (size_t i = 0; i < nr; i++) {
@@ -161,14 +157,14 @@ static gboolean check_keyslots(const struct amend_keyslots *k, GError **error)
 gboolean amend_opts_keyslots(const struct driver *driver, const struct keyval *pairs,
                              const char *prefix, struct amend_keyslots *out, GError **error)
 {
-    const struct keyval_def *defs[MAX_DEFS];
+    const struct keyval_def *defs[MAX_DEFS] = {NULL};
     struct keyval_slot slots[MAX_DEFS];
     const struct keyval_slot *state, *slot;
     size_t nr = list_defs(driver->amend, defs);
 
     memset(out, 0, sizeof(*out));
     keyval_slots_init(slots, defs, nr);
-    if (!check_keys(driver, pairs, error) || !keyval_apply(slots, nr, pairs, error)) {
+    if (!keyval_apply(slots, nr, pairs, error)) {
         return FALSE;
     }
     state = prefixed(slots, nr, prefix, "state");

@@ -19,6 +19,14 @@ struct amend_current {
     gboolean lazy_refcounts;
 };
 
+/*
+ * Checks keys and types of an option string for a format.
+ *
+ * returns: FALSE with *error in stock's words: "Invalid parameter 'K'", with a hint when creation
+ *          takes all of it, or the types' complaints
+ */
+gboolean amend_opts_check(const struct driver *driver, const struct keyval *pairs, GError **error);
+
 /* What shall be; strings belong to the pairs. */
 struct amend_qcow2 {
     unsigned version;
@@ -34,11 +42,10 @@ struct amend_qcow2 {
 };
 
 /*
- * Decodes an option string for a format.
+ * Decodes an option string for a format, which has been checked.
  *
  * in:      pairs outlive *out
- * returns: FALSE with *error in stock's words: "Invalid parameter 'K'" (with a hint when creation
- *          knows it), the types' complaints, what cannot be amended in this image
+ * returns: FALSE with *error in stock's words: what cannot be amended in this image
  */
 gboolean amend_opts_qcow2(const struct driver *driver, const struct keyval *pairs,
                           const struct amend_current *current, struct amend_qcow2 *out,

@@ -154,9 +154,15 @@ static void report_getopt(char **argv, int value, const char *verb)
 }
 
 /* In the newer profiles getopt reports by itself; ':' in front keeps it from it in 7.2. */
-static char *getopt_prefix(const char *order)
+static char *getopt_prefix(const char *order, gboolean reports)
 {
-    return g_strconcat(order, profile_get()->getopt_style ? "" : ":", NULL);
+    return g_strconcat(order, reports ? "" : ":", NULL);
+}
+
+/* In 7.2 one verb lets getopt report, and then prints the help as if it had been asked for. */
+static gboolean helps_instead(enum verb verb)
+{
+    return verb == VERB_MEASURE && profile_get()->id == PROFILE_7_2;
 }
 
 /* ---- the subcommand ---- */
@@ -177,7 +183,9 @@ static gboolean scan_verb(struct parse *parse, int argc, char **argv)
 {
     const struct option_row *rows = parse->spec->rows;
     gboolean in_order = parse->inv->verb == VERB_RESIZE;
-    g_autofree char *prefix = getopt_prefix(in_order ? "-" : "");
+    gboolean helps = helps_instead(parse->inv->verb);
+    g_autofree char *prefix =
+        getopt_prefix(in_order ? "-" : "", helps || profile_get()->getopt_style);
     struct scanner scanner;
     gboolean good = TRUE;
 
@@ -193,6 +201,10 @@ static gboolean scan_verb(struct parse *parse, int argc, char **argv)
         if (value == IN_ORDER_OPERAND) {
             g_ptr_array_add(parse->inv->operands, optarg);
             take_negative_size(parse, argc, argv);
+            good = parse->inv->operands->len <= 2 || finish_resize(parse);
+        } else if (value == '?' && helps) {
+            help_print();
+            good = FALSE;
         } else if (value == '?' || value == ':') {
             report_getopt(argv, value, parse->spec->name);
             parse->status = 1;
@@ -229,7 +241,9 @@ static gboolean parse_verb(struct invocation *inv, enum verb verb, int argc, cha
     struct parse parse = {.spec = verb_spec(verb), .inv = inv, .opt = &inv->opt};
     /* getopt moves operands about and reports under argv[0]'s name. */
     g_autofree char **words = g_memdup2(argv, sizeof(argv[0]) * ((size_t)argc + 1));
-    g_autofree char *name = g_strdup_printf("%s %s", report_program(), parse.spec->name);
+    g_autofree char *name = helps_instead(verb)
+                                ? g_strdup(parse.spec->name)
+                                : g_strdup_printf("%s %s", report_program(), parse.spec->name);
     gboolean good;
 
     inv->verb = verb;
@@ -276,7 +290,7 @@ static gboolean scan_standard(struct invocation *inv, int argc, char **argv, int
         {"trace", required_argument, NULL, 'T'},
         {NULL, 0, NULL, 0},
     };
-    g_autofree char *prefix = getopt_prefix("+");
+    g_autofree char *prefix = getopt_prefix("+", profile_get()->getopt_style);
     g_autofree char *letters = g_strconcat(prefix, "hVT:", NULL);
     int value;
 

@@ -155,6 +155,7 @@ struct options {
     /* snapshot */
     enum snapshot_action action;
     const char *action_snapshot; /* -c, -a, -d */
+    gboolean have_action;        /* -l or one of these was given */
 
     /* bitmap */
     GArray *bitmap_actions; /* of struct bitmap_action */

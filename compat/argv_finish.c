@@ -4,6 +4,7 @@
  * stock's order.
  */
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "compat/create_opts.h"
@@ -58,14 +59,8 @@ static gboolean decode_source_cache(struct parse *parse)
 /* Stock finds this when it opens the first image: nothing can come between. */
 static gboolean check_image_opts(struct parse *parse)
 {
-    if (parse->opt->image_opts && (parse->opt->format != NULL || parse->opt->format_b != NULL)) {
-        plain_error(parse, "--image-opts and --format are mutually exclusive");
-        if (parse->inv->verb == VERB_COMPARE) {
-            parse->status = EXIT_STATUS_COMPARE_OPEN;
-        }
-        return FALSE;
-    }
-    return TRUE;
+    return !parse->opt->image_opts || parse->opt->format == NULL ||
+           plain_error(parse, "--image-opts and --format are mutually exclusive");
 }
 
 static void settle_progress(struct parse *parse)
@@ -128,6 +123,14 @@ gboolean finish_snapshot(struct parse *parse)
 
 /* ---- the others ---- */
 
+static gboolean check_amend(struct parse *parse)
+{
+    if (nr_operands(parse) != 1) {
+        return plain_error(parse, "Expecting one image file name");
+    }
+    return decode_target_cache(parse) && check_image_opts(parse);
+}
+
 gboolean finish_amend(struct parse *parse)
 {
     GError *error = NULL;
@@ -143,10 +146,13 @@ gboolean finish_amend(struct parse *parse)
         parse->status = EXIT_STATUS_OK;
         return FALSE;
     }
-    if (nr_operands(parse) != 1) {
-        return plain_error(parse, "Expecting one image file name");
+    if (check_amend(parse)) {
+        return TRUE;
     }
-    return decode_target_cache(parse) && check_image_opts(parse);
+    if (parse->opt->progress) {
+        putchar('\n'); /* the end of a line that has not begun */
+    }
+    return FALSE;
 }
 
 gboolean finish_bench(struct parse *parse)
@@ -222,7 +228,7 @@ gboolean finish_compare(struct parse *parse)
     if (nr_operands(parse) != 2) {
         return usage_error(parse, "Expecting two image file names");
     }
-    return decode_source_cache(parse) && check_image_opts(parse);
+    return decode_source_cache(parse);
 }
 
 /* The pairs of convert's options that exclude or need each other. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compat/create_opts.h"
+#include "compat/exit_status.h"
 #include "compat/keyval.h"
 #include "compat/option_table.h"
 #include "compat/size.h"
@@ -37,6 +38,11 @@ gboolean set_string(struct parse *parse, const struct option_row *row, const cha
     return TRUE;
 }
 
+static uint64_t least(const struct option_row *row)
+{
+    return (row->or_zero & ONLY(profile_get()->id)) != 0 ? 0 : row->min;
+}
+
 gboolean set_size(struct parse *parse, const struct option_row *row, const char *value)
 {
     const char *what = row->what;
@@ -45,7 +51,7 @@ gboolean set_size(struct parse *parse, const struct option_row *row, const char 
     if (!profile_get()->number_ranges && strcmp(what, "step size") == 0) {
         what = "step_size";
     }
-    if (!size_parse_named(what, value, row->min, row->max, field_of(parse, row->field), &error)) {
+    if (!size_parse_named(what, value, least(row), row->max, field_of(parse, row->field), &error)) {
         return gerror_error(parse, error);
     }
     note_given(parse, row);
@@ -57,7 +63,7 @@ gboolean set_integer(struct parse *parse, const struct option_row *row, const ch
     GError *error = NULL;
     uint64_t number;
 
-    if (!size_parse_integer_named(row->what, value, row->min, row->max, &number, &error)) {
+    if (!size_parse_integer_named(row->what, value, least(row), row->max, &number, &error)) {
         return gerror_error(parse, error);
     }
     *(int *)field_of(parse, row->field) = (int)number;
@@ -83,7 +89,11 @@ gboolean set_object(struct parse *parse, const struct option_row *row, const cha
         return FALSE;
     }
     if (!secret_set_add(parse->inv->secrets, value, &error)) {
-        return gerror_error(parse, error);
+        gerror_error(parse, error);
+        if (parse->inv->verb == VERB_COMPARE && profile_get()->id != PROFILE_11_1) {
+            parse->status = EXIT_STATUS_COMPARE_OPEN;
+        }
+        return FALSE;
     }
     return TRUE;
 }
@@ -103,8 +113,8 @@ static gboolean parse_output(struct parse *parse, const char *value)
 gboolean set_output(struct parse *parse, const struct option_row *row, const char *value)
 {
     if (profile_get()->id == PROFILE_7_2) {
-        parse->output_text = value; /* looked at after the operands there */
-        return TRUE;
+        parse->output_text = value; /* looked at after the operands there, but in one verb */
+        return parse->inv->verb != VERB_MEASURE || finish_output(parse);
     }
     if (!parse_output(parse, value)) {
         return usage_error(parse, "--output expects 'human' or 'json'%s not '%s'",
@@ -233,6 +243,7 @@ gboolean set_snapshot_action(struct parse *parse, const struct option_row *row, 
         return usage_error(parse, "Cannot mix '-l', '-a', '-c', '-d'");
     }
     parse->nr_actions++;
+    parse->opt->have_action = TRUE;
     parse->opt->action = (enum snapshot_action)row->value;
     parse->opt->action_snapshot = value;
     return TRUE;

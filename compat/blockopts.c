@@ -212,6 +212,22 @@ char *blockopts_take(struct blockopts *opts, const char *key)
     return value;
 }
 
+gboolean blockopts_is_text(const struct blockopts *opts, const char *key)
+{
+    guint index;
+    const struct entry *entry = find(opts, key, &index);
+
+    return entry != NULL && entry->value != NULL && entry->kind == JSON_STRING;
+}
+
+char *blockopts_take_text(struct blockopts *opts, const char *key)
+{
+    gboolean is_text = blockopts_is_text(opts, key);
+    g_autofree char *value = blockopts_take(opts, key);
+
+    return is_text ? g_steal_pointer(&value) : NULL;
+}
+
 struct blockopts *blockopts_take_prefix(struct blockopts *opts, const char *prefix)
 {
     g_autofree char *dotted = g_strconcat(prefix, ".", NULL);

@@ -45,6 +45,10 @@ const char *blockopts_get(const struct blockopts *opts, const char *key);
 /* Removes a key and gives its value to the caller, or NULL. */
 char *blockopts_take(struct blockopts *opts, const char *key);
 
+/* The same for a value that must be text: what is something else in JSON is as if not given. */
+char *blockopts_take_text(struct blockopts *opts, const char *key);
+gboolean blockopts_is_text(const struct blockopts *opts, const char *key);
+
 /*
  * Splits off the keys under a prefix: of "file.driver", "file.filename" and "driver" the prefix
  * "file" takes two, which lose it.

@@ -19,6 +19,7 @@ struct driver {
     gboolean is_protocol;
     gboolean is_filter;    /* hands its child through, and is no protocol */
     gboolean can_compress; /* convert -c */
+    gboolean can_back;     /* the user may name a backing file */
     gboolean built;
 };
 

@@ -88,14 +88,30 @@ static gboolean refuse_dotted(const struct keyval *kv, const char *key, GError *
     return wording_fail(error, "Parameters '%s.*' are unexpected", head);
 }
 
+/* Whether each part of a dotted name is one, or a number. */
+static gboolean is_property_name(const char *key)
+{
+    g_auto(GStrv) parts = g_strsplit(key, ".", -1);
+    gboolean good = parts[0] != NULL;
+
+    for (size_t i = 0; parts[i] != NULL; i++) {
+        size_t word = strspn(parts[i], G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_");
+
+        good = good && *parts[i] != '\0' && parts[i][word] == '\0' &&
+               (g_ascii_isalpha(*parts[i]) || *parts[i] == '_' ||
+                (i > 0 && parts[i][strspn(parts[i], G_CSET_DIGITS)] == '\0'));
+    }
+    return good;
+}
+
 static gboolean check_text_pairs(const struct keyval *kv, GError **error)
 {
     for (guint i = 0; i < kv->pairs->len; i++) {
         const struct keyval_pair *pair = g_ptr_array_index(kv->pairs, i);
         const char *no = pair->bare && strcmp(pair->value, "off") == 0 ? "no" : "";
 
-        if (*pair->key == '\0' && *no == '\0') {
-            return wording_fail(error, "Invalid parameter ''");
+        if (!is_property_name(pair->key) && (*pair->key != '\0' || *no == '\0')) {
+            return wording_fail(error, "Invalid parameter '%s%s'", no, pair->key);
         }
         if (pair->bare) {
             return wording_fail(error, "Expected '=' after parameter '%s%s'", no, pair->key);
@@ -106,8 +122,13 @@ static gboolean check_text_pairs(const struct keyval *kv, GError **error)
 
 static struct keyval *properties_from_text(const char *text, GError **error)
 {
-    struct keyval *kv = keyval_parse(text, *text != ',' ? "qom-type" : NULL);
+    struct keyval *kv;
 
+    if (g_str_has_prefix(text + strcspn(text, ",="), ",,")) {
+        wording_fail(error, "Invalid parameter ''"); /* a type has no commas */
+        return NULL;
+    }
+    kv = keyval_parse(text, *text != ',' ? "qom-type" : NULL);
     if (!check_text_pairs(kv, error)) {
         keyval_free(kv);
         return NULL;

@@ -35,6 +35,7 @@ struct option_row {
     const char *what;  /* numbers: the name in errors */
     uint64_t min;
     uint64_t max;
+    unsigned or_zero;          /* bits of the profiles that take 0 although it is less than min */
     int value;                 /* set_choice: what to store */
     unsigned only;             /* bits of the profiles that know this spelling; 0: all of them */
     gboolean same_as_previous; /* a second spelling of the row above */

@@ -42,14 +42,20 @@ void progress_begin(gboolean enabled, double min_step_percent)
     state.min_step = min_step_percent;
     state.current = 0.0;
     state.last_printed = 0.0;
-    if (enabled) {
-        print_to(stdout, "\r");
-    }
     g_mutex_unlock(&state.lock);
     if (!enabled) {
         sigemptyset(&action.sa_mask);
         sigaction(SIGUSR1, &action, NULL);
     }
+}
+
+void progress_start(void)
+{
+    g_mutex_lock(&state.lock);
+    if (state.enabled) {
+        print_to(stdout, "\r");
+    }
+    g_mutex_unlock(&state.lock);
 }
 
 /* A value is worth printing when it moved by more than the step, or is the end. */

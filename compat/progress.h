@@ -23,6 +23,9 @@
  */
 void progress_begin(gboolean enabled, double min_step_percent);
 
+/* Prints 0.00: the work begins. */
+void progress_start(void);
+
 /*
  * Reports that done of total is done; done == total prints 100.00. Any thread may call it; calls
  * are cheap enough for each buffer. The value printed never goes back.

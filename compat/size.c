@@ -220,6 +220,16 @@ gboolean size_parse_keyed(const char *key, const char *text, uint64_t *out_bytes
         key);
 }
 
+gboolean size_check_disk(uint64_t bytes, GError **error)
+{
+    const uint64_t most = UINT64_C(9223372035781033984);
+
+    return bytes <= most ||
+           wording_fail(error,
+                        "offset(%" G_GUINT64_FORMAT ") exceeds maximum(%" G_GUINT64_FORMAT ")",
+                        bytes, most);
+}
+
 char *size_human(uint64_t bytes)
 {
     static const char *const units[] = {"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};

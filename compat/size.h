@@ -56,6 +56,13 @@ gboolean size_parse_integer_named(const char *what, const char *text, uint64_t m
 gboolean size_parse_keyed(const char *key, const char *text, uint64_t *out_bytes, GError **error);
 
 /*
+ * Refuses a disk that is larger than any.
+ *
+ * returns: FALSE with *error "offset(<bytes>) exceeds maximum(<bytes>)"
+ */
+gboolean size_check_disk(uint64_t bytes, GError **error);
+
+/*
  * Renders a byte count as info does: three significant digits and a unit ("197 KiB").
  *
  * returns: newly allocated text

@@ -51,7 +51,7 @@ static enum guest_err add_backing(struct node *node, struct qcow2 *q,
 
 /*
  * The external data file's name, and that the features about it agree. Only who will look at the
- * data needs the file.
+ * data needs the file. An empty name: the image does not say, but its user may.
  */
 static enum guest_err add_data_file(struct node *node, struct qcow2 *q,
                                     const Abi__OpenRequest *request,
@@ -60,13 +60,11 @@ static enum guest_err add_data_file(struct node *node, struct qcow2 *q,
     static const char raw[] = "raw";
     bool is_raw = q->header.autoclear_features & QCOW2_AUTOCLEAR_DATA_FILE_RAW;
 
-    if (q->has_data_file && q->ext.data_file.len)
+    if (q->has_data_file && (q->ext.data_file.len || !request->no_io))
         return node_add_ref(node, ABI__ROLE__ROLE_DATA_FILE, q->ext.data_file,
                             span_of(raw, sizeof(raw) - 1), 0, detail);
     if (request->no_io)
         return GUEST_OK;
-    if (q->has_data_file)
-        return qcow2_error(detail, QCOW2_ERR_NO_DATA_FILE);
     return is_raw ? qcow2_error(detail, QCOW2_ERR_RAW_WITHOUT_DATA_FILE) : GUEST_OK;
 }
 

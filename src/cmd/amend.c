@@ -11,6 +11,7 @@
 #include "compat/create_opts.h"
 #include "compat/exit_status.h"
 #include "compat/progress.h"
+#include "compat/size.h"
 #include "compat/wording.h"
 #include "guest/abi/error_plan.h"
 #include "guest/abi/plan.pb-c.h"
@@ -25,7 +26,6 @@
 #define ROOM_BYTES ((uint64_t)1 << 40)
 
 /* What a disk can be at most, as stock says it. */
-#define DISK_BYTES_MAX 9223372035781033984u
 
 /* The image between two steps. */
 struct amend {
@@ -147,10 +147,7 @@ static gboolean change_size(struct amend *a, uint64_t size_bytes, GError **error
                             "Image size cannot be negative");
         return FALSE;
     }
-    if (size_bytes > DISK_BYTES_MAX) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "offset(%" G_GUINT64_FORMAT ") exceeds maximum(%" G_GUINT64_FORMAT ")",
-                    size_bytes, DISK_BYTES_MAX);
+    if (!size_check_disk(size_bytes, error)) {
         return FALSE;
     }
     if (a->changed && !open_image(a, error)) {
@@ -257,13 +254,16 @@ static gboolean amend(struct amend *a, GError **error)
         return FALSE;
     }
     pairs = keyval_parse(a->opt->options, NULL);
-    if (strcmp(driver->name, "luks") == 0) {
-        ok = change_keyslots(a, pairs, "", error);
-        keyval_free(pairs);
-        return ok;
+    ok = amend_opts_check(driver, pairs, error);
+    if (ok) {
+        progress_start();
+        ok = strcmp(driver->name, "luks") == 0
+                 ? change_keyslots(a, pairs, "", error)
+                 : find_current(a->image, &is, error) &&
+                       amend_opts_qcow2(driver, pairs, &is, &to, error) &&
+                       run(a, &is, &to, pairs, error);
+        progress_complete();
     }
-    ok = find_current(a->image, &is, error) && amend_opts_qcow2(driver, pairs, &is, &to, error) &&
-         run(a, &is, &to, pairs, error);
     keyval_free(pairs);
     return ok;
 }
@@ -276,14 +276,10 @@ int cmd_amend(const struct invocation *inv)
 
     progress_begin(inv->opt.progress, PROGRESS_STEP_AMEND);
     ok = amend(&a, &error);
-    /* Stock finds compressed clusters when all else is done. */
-    if (ok || wire_error_code(error) == GUEST_ERR_PLAN_AMEND_COMPRESSED) {
-        progress_complete();
-    }
-    progress_end();
     g_clear_pointer(&a.image, image_free);
     if (!ok) {
         report_gerror(error);
     }
+    progress_end();
     return ok ? EXIT_STATUS_OK : EXIT_STATUS_ERROR;
 }

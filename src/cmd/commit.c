@@ -305,6 +305,7 @@ int cmd_commit(const struct invocation *inv)
     }
     commit.top = image_is_bytes(image) ? image_view(image) : image;
     progress_begin(opt->progress, PROGRESS_STEP_COMMIT);
+    progress_start();
     ok = commit_image(&commit, options.filename);
     progress_end();
     if (ok && !opt->quiet && !apply_explains()) {

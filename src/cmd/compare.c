@@ -26,8 +26,13 @@ static struct image *open_one(const struct invocation *inv, guint index)
         .cache = opt->src_cache_mode,
     };
     GError *error = NULL;
-    struct image *image = image_open(&options, &error);
+    struct image *image;
 
+    if (options.image_opts && options.format != NULL) {
+        report_error("--image-opts and --format are mutually exclusive");
+        return NULL;
+    }
+    image = image_open(&options, &error);
     if (image == NULL) {
         wording_prefix_open(&error, options.filename);
         report_gerror(error);
@@ -135,6 +140,7 @@ int cmd_compare(const struct invocation *inv)
         images[1] = open_one(inv, 1);
     }
     if (images[1] != NULL) {
+        progress_start();
         status = compare(inv, images);
     }
     for (guint i = 0; i < 2; i++) {

@@ -242,6 +242,7 @@ int cmd_convert(const struct invocation *inv)
     int exit_status = EXIT_STATUS_ERROR;
 
     progress_begin(inv->opt.progress, PROGRESS_STEP_CONVERT);
+    progress_start();
     if (convert(inv, sources, &exit_status)) {
         exit_status = EXIT_STATUS_OK;
         progress_complete();

@@ -360,6 +360,7 @@ int cmd_rebase(const struct invocation *inv)
     gboolean ok;
 
     progress_begin(opt->progress, PROGRESS_STEP_REBASE);
+    progress_start();
     ok = open_overlay(&rebase) && rebase_image(&rebase);
     if (rebase.overlay != NULL) {
         image_free(rebase.overlay);

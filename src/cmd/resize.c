@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "compat/exit_status.h"
+#include "compat/size.h"
 #include "compat/wording.h"
 #include "guest/abi/plan.pb-c.h"
 #include "src/cmd/cmd.h"
@@ -122,6 +123,10 @@ int cmd_resize(const struct invocation *inv)
     }
     if (!check_size(opt, image_virtual_size(image), size_bytes))
         return EXIT_STATUS_ERROR;
+    if (!size_check_disk(size_bytes, &error)) {
+        report_gerror(error);
+        return EXIT_STATUS_ERROR;
+    }
     /* An encrypted disk is the rest of its file: nothing in its header depends on the size. */
     if (image_cell(view) == NULL || strcmp(image_format(view), "luks") == 0)
         ok = resize_raw(view, opt, image_payload_bytes(view) + size_bytes, &error);

@@ -146,7 +146,7 @@ static gboolean change(struct image *image, const struct options *opt, GError **
 }
 
 /* Raw images have none; going back to one makes stock look below the format as well. */
-static void report_raw(struct image *image, const struct options *opt)
+static void report_none(struct image *image, const struct options *opt)
 {
     const char *name = opt->action_snapshot;
 
@@ -167,6 +167,12 @@ static void report_raw(struct image *image, const struct options *opt)
 
 /* ---- */
 
+/* Without an action 7.2 opens the image as if it should be written, and says nothing. */
+static gboolean says_nothing(const struct options *opt)
+{
+    return !opt->have_action && profile_get()->id == PROFILE_7_2;
+}
+
 int cmd_snapshot(const struct invocation *inv)
 {
     const struct options *opt = &inv->opt;
@@ -174,29 +180,31 @@ int cmd_snapshot(const struct invocation *inv)
         .filename = g_ptr_array_index(inv->operands, 0),
         .image_opts = opt->image_opts,
         .format = opt->format,
-        .read_write = opt->action != SNAPSHOT_LIST,
+        .read_write = opt->action != SNAPSHOT_LIST || says_nothing(opt),
         .force_share = opt->force_share,
         .cache = CACHE_WRITEBACK,
     };
     g_autoptr(GError) error = NULL;
     g_autoptr(Image) image = image_open(&options, &error);
+    struct image *holder;
 
     if (image == NULL) {
         wording_prefix_open(&error, options.filename);
         report_gerror(error);
         return EXIT_STATUS_ERROR;
     }
+    holder = image_with_snapshots(image);
     if (opt->action == SNAPSHOT_LIST) {
-        if (list(image, &error))
+        if (says_nothing(opt) || list(holder, &error))
             return EXIT_STATUS_OK;
         report_gerror(error);
         return EXIT_STATUS_ERROR;
     }
-    if (strcmp(image_format(image), "raw") == 0) {
-        report_raw(image, opt);
+    if (image_is_bytes(holder) || strcmp(image_format(holder), "raw") == 0) {
+        report_none(image, opt);
         return EXIT_STATUS_ERROR;
     }
-    if (change(image, opt, &error))
+    if (change(holder, opt, &error))
         return EXIT_STATUS_OK;
     report_change(opt, error);
     return EXIT_STATUS_ERROR;

@@ -263,14 +263,23 @@ static gboolean fetch(struct compare *compare, guint index, guint64 at)
     return TRUE;
 }
 
-/* Whether a strict comparison takes the two for the same. Compressed data has no offset. */
-static gboolean same_status(const struct extent *a, const struct extent *b)
+static gboolean is_last(const struct compare *compare, const struct extent *extent)
+{
+    return extent->length >= compare->size - extent->start;
+}
+
+/*
+ * Whether a strict comparison takes the two for the same. Compressed data has no offset; one that
+ * is the last of its disk is another than one that is not.
+ */
+static gboolean same_status(const struct compare *compare, const struct extent *a,
+                            const struct extent *b)
 {
     gboolean a_offset = a->has_offset && a->kind != CELL_EXTENT_COMPRESSED;
     gboolean b_offset = b->has_offset && b->kind != CELL_EXTENT_COMPRESSED;
 
     return a->data == b->data && a->zero == b->zero && a->present == b->present &&
-           a_offset == b_offset;
+           a_offset == b_offset && is_last(compare, a) == is_last(compare, b);
 }
 
 /* What an extent and its neighbour on the other side have in common: the next `length` bytes. */
@@ -303,7 +312,7 @@ static gboolean walk_chunk(struct compare *compare, guint64 at, guint64 *out_len
         return FALSE;
     }
     length = MIN(sides[0].extent.length, sides[1].extent.length);
-    if (compare->options->strict && !same_status(&sides[0].extent, &sides[1].extent)) {
+    if (compare->options->strict && !same_status(compare, &sides[0].extent, &sides[1].extent)) {
         tell(compare, (struct compare_event){.outcome = COMPARE_STATUS_DIFFERS, .offset = at});
         return FALSE;
     }

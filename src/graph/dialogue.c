@@ -249,12 +249,15 @@ gboolean dialogue_open_again(const struct layer *layer, uint32_t blob, const cha
 gboolean dialogue_link(struct image *parent, struct image *child, const struct wire_ref *ref,
                        GError **error)
 {
+    /* Whose backing file the user alone names has no reference to one. */
+    static const struct wire_ref of_the_user = {.role = ABI__ROLE__ROLE_BACKING};
     Abi__LinkRequest request = ABI__LINK_REQUEST__INIT;
     const Abi__LinkReply *answer;
     const struct image *about; /* whose name belongs in the sentence */
     ProtobufCMessage *reply;
     gboolean ok;
 
+    ref = ref != NULL ? ref : &of_the_user;
     request.node = parent->open.node;
     request.role = ref->role;
     request.child = child->open.node;

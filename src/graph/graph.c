@@ -65,6 +65,20 @@ struct image *image_view(struct image *image)
     return image;
 }
 
+struct image *image_with_snapshots(struct image *image)
+{
+    while (image->files->len > 0 && image->raw_copy == NULL &&
+           (image->is_bytes || strcmp(image->format, "raw") == 0)) {
+        const struct image_file *last = g_ptr_array_index(image->files, image->files->len - 1);
+
+        if (last->disk == NULL) {
+            break;
+        }
+        image = last->disk;
+    }
+    return image;
+}
+
 gboolean image_wants_compression(const struct image *image)
 {
     return image->compresses;

@@ -111,6 +111,12 @@ GPtrArray *image_raw_copy(const struct image *image);
  */
 struct image *image_view(struct image *image);
 
+/*
+ * The image that has the internal snapshots of this one: itself, or the one whose disk lies below
+ * nodes that have none (raw, filters, blkdebug).
+ */
+struct image *image_with_snapshots(struct image *image);
+
 /* Whether what is written to the image is to be compressed (a compress filter over it). */
 gboolean image_wants_compression(const struct image *image);
 

@@ -155,12 +155,16 @@ static struct endpoint *put_node(const struct name_node *node, struct endpoint *
 }
 
 /* What a filter asks of the node below it; a filter is never the last. */
-static gboolean check_filter(const struct name *name, guint level, GError **error)
+static gboolean check_filter(const struct name *name, guint level, unsigned flags, GError **error)
 {
     const struct name_node *node = g_ptr_array_index(name->nodes, level);
     const struct name_node *below;
     const char *driver;
 
+    if (node->kind == NODE_FILTER && strcmp(node->driver, "copy-on-read") == 0) {
+        /* It writes although everybody above only reads. */
+        return (flags & ENDPOINT_WRITE) != 0 || wording_fail(error, "Block node is read-only");
+    }
     if (node->kind != NODE_FILTER || strcmp(node->driver, "compress") != 0) {
         return TRUE;
     }
@@ -206,11 +210,16 @@ static struct endpoint *open_node(const struct name *name, guint level, unsigned
         endpoint = open_disk(node->other, flags, options, error);
     } else {
         endpoint = open_node(name, level + 1, flags, options, files, error);
-        if (endpoint != NULL && !check_filter(name, level, error)) {
+        if (endpoint != NULL && !check_filter(name, level, flags, error)) {
             endpoint_unref(endpoint);
             return NULL;
         }
         endpoint = endpoint != NULL ? put_node(node, endpoint, raw, error) : NULL;
+    }
+    if (endpoint != NULL && node->late != NULL) {
+        g_propagate_error(error, g_error_copy(node->late));
+        endpoint_unref(endpoint);
+        return NULL;
     }
     if (endpoint != NULL && files != NULL) {
         describe(node, endpoint, files, raw_files);
@@ -224,11 +233,12 @@ struct endpoint *leaf_open(const struct name *name, unsigned flags,
 {
     struct endpoint *endpoint;
 
-    if (name->writes_back && (flags & ENDPOINT_WRITE) == 0) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Block node is read-only");
+    endpoint = open_node(name, 0, flags, options, files, error);
+    if (endpoint != NULL && name->late != NULL) {
+        g_propagate_error(error, g_error_copy(name->late));
+        endpoint_unref(endpoint);
         return NULL;
     }
-    endpoint = open_node(name, 0, flags, options, files, error);
     if (endpoint != NULL && has_slice(&name->slice)) {
         endpoint = apply_slice(endpoint, &name->slice, error);
     }

@@ -23,6 +23,7 @@ static void node_free(gpointer data)
     g_clear_pointer(&node->rules, g_array_unref);
     g_clear_pointer(&node->shown, blockopts_free);
     name_free(node->other);
+    g_clear_error(&node->late);
     g_free(node);
 }
 
@@ -55,50 +56,34 @@ void name_free(struct name *name)
     name_free(name->header);
     g_clear_pointer(&name->shown, blockopts_free);
     g_clear_pointer(&name->rest, blockopts_free);
+    g_clear_error(&name->late);
+    g_clear_error(&name->late_backing);
+    g_clear_error(&name->late_data_file);
     g_free(name);
 }
 
-static gboolean has_key(const struct blockopts *opts, const char *key)
-{
-    for (size_t i = 0; i < blockopts_count(opts); i++) {
-        if (strcmp(blockopts_key(opts, i), key) == 0) {
-            return TRUE;
-        }
-    }
-    return FALSE;
-}
-
-static gboolean parse_backing(struct name *name, struct blockopts *opts,
-                              const struct name_request *request, GError **error)
+/* What the options say about the backing file, but that there is none. */
+static void parse_backing(struct name *name, struct blockopts *opts,
+                          const struct name_request *request)
 {
     struct blockopts *child = blockopts_take_prefix(opts, "backing");
-    gboolean given = has_key(opts, "backing");
-    g_autofree char *node = blockopts_take(opts, "backing");
-    gboolean ok = TRUE;
+    GError *error = NULL;
 
-    if (given && node != NULL) {
+    if (blockopts_is_text(opts, "backing")) {
+        name->backing_node = blockopts_take(opts, "backing");
+    }
+    if (name->backing_node != NULL) {
         name->backing_key = g_strdup("backing");
     } else if (blockopts_count(child) > 0) {
-        name->backing_key = g_strconcat("backing.", blockopts_key(child, 0), NULL);
-    }
-    if (given && node == NULL) {
-        name->no_backing = TRUE;
-    } else if (given && *node == '\0') {
-        report_warning("Use of \"backing\": \"\" is deprecated; use \"backing\": null instead");
-        name->no_backing = TRUE;
-    } else if (given) {
-        name->backing_node = g_steal_pointer(&node);
-    } else if (blockopts_count(child) > 0) {
-        struct name_request inner = {.force_share = request->force_share, .cache = name->cache};
+        struct name_request inner = {
+            .force_share = request->force_share, .cache = name->cache, .is_child = TRUE};
 
-        name->backing = name_parse_node(child, &inner, TRUE, error);
-        ok = name->backing != NULL;
-        child = NULL; /* the node has them */
+        name->backing_key = g_strconcat("backing.", blockopts_key(child, 0), NULL);
+        name->backing = name_parse_node(child, &inner, TRUE, &error);
+        name_keep_late(&name->late_backing, name->backing != NULL, &error);
+        return; /* the node has them */
     }
-    if (child != NULL) {
-        blockopts_free(child);
-    }
-    return ok;
+    blockopts_free(child);
 }
 
 /* A file that the image has beside its own. */
@@ -114,49 +99,51 @@ static gboolean parse_other_file(struct name *name, struct blockopts *opts, cons
     } else if (blockopts_count(child) > 0) {
         *out = name_new();
         (*out)->cache = name->cache;
-        ok = blockopts_get(child, "driver") != NULL || blockopts_get(child, "filename") != NULL
-                 ? name_parse_child(*out, child, key, error)
-                 : wording_fail(error, "Must specify either driver or file");
+        ok = name_parse_child(*out, child, key, error);
+        if (!ok) {
+            g_clear_pointer(out, name_free);
+        }
     }
     blockopts_free(child);
     return ok;
+}
+
+/* The data file; its options stay, as only one format has them. */
+static void parse_data_file(struct name *name, const struct blockopts *opts)
+{
+    struct blockopts *copy = blockopts_copy(opts);
+    GError *error = NULL;
+
+    name_keep_late(&name->late_data_file,
+                   parse_other_file(name, copy, "data-file", &name->data_file, &error), &error);
+    blockopts_free(copy);
+}
+
+/* What is wrong with a format's own options once its file is open. */
+static gboolean parse_own(struct name *name, struct blockopts *opts, GError **error)
+{
+    /* A probed image takes offset and size only if it is raw; the names say nothing else. */
+    if (name->driver != NULL && strcmp(name->driver, "raw") == 0) {
+        return name_take_slice(opts, &name->slice, error);
+    }
+    return name->driver == NULL || strcmp(name->driver, "luks") != 0 ||
+           parse_other_file(name, opts, "header", &name->header, error);
 }
 
 static gboolean parse_format(struct name *name, struct blockopts *opts,
                              const struct name_request *request, gboolean may_lack_file,
                              GError **error)
 {
-    gboolean maybe_raw = name->driver == NULL || strcmp(name->driver, "raw") == 0;
-    gboolean maybe_chain = name->driver == NULL || strcmp(name->driver, "raw") != 0;
+    GError *own = NULL;
 
-    /* A probed image takes offset and size only if it is raw; the names say nothing else. */
-    if (name->driver != NULL && maybe_raw && !name_take_slice(opts, &name->slice, error)) {
+    if (!name_parse_file(name, opts, may_lack_file ? FILE_SAID_ELSEWHERE : FILE_NEEDED,
+                         request->is_child, &name->late, error)) {
         return FALSE;
     }
-    if (maybe_chain) {
-        name_drop_tuning(opts);
-        if (!parse_backing(name, opts, request, error) ||
-            !parse_other_file(name, opts, "data-file", &name->data_file, error)) {
-            return FALSE;
-        }
-    }
-    if (name->driver != NULL && strcmp(name->driver, "luks") == 0 &&
-        !parse_other_file(name, opts, "header", &name->header, error)) {
-        return FALSE;
-    }
-    return may_lack_file || name_parse_below(name, opts, "file", error);
-}
-
-static gboolean names_a_file(struct blockopts *opts)
-{
-    for (size_t i = 0; i < blockopts_count(opts); i++) {
-        const char *key = blockopts_key(opts, i);
-
-        if (strcmp(key, "file") == 0 || g_str_has_prefix(key, "file.")) {
-            return TRUE;
-        }
-    }
-    return FALSE;
+    name_keep_late(&name->late, parse_own(name, opts, &own), &own);
+    parse_backing(name, opts, request);
+    parse_data_file(name, opts);
+    return TRUE;
 }
 
 /* Which keys unlock the image; whether it has such an option is known once its format is. */
@@ -180,7 +167,7 @@ struct name *name_parse_node(struct blockopts *opts, const struct name_request *
                              gboolean may_lack_file, GError **error)
 {
     g_autoptr(Name) name = name_new();
-    g_autofree char *word = blockopts_take(opts, "driver");
+    g_autofree char *word = blockopts_take_text(opts, "driver");
     const struct driver *driver = NULL;
 
     name->rest = opts;
@@ -190,7 +177,7 @@ struct name *name_parse_node(struct blockopts *opts, const struct name_request *
     name->cache = request->cache;
     name->force_share = request->force_share;
     name->driver = g_strdup(request->format != NULL ? request->format : word);
-    if (name->driver == NULL && !names_a_file(opts) && !may_lack_file) {
+    if (name->driver == NULL && !name_has_file(opts) && !may_lack_file) {
         wording_fail(error, "Must specify either driver or file");
         return NULL;
     }
@@ -200,15 +187,13 @@ struct name *name_parse_node(struct blockopts *opts, const struct name_request *
             return NULL;
         }
     }
-    if (!name_take_common(name, opts, error)) {
-        return NULL;
-    }
+    name->no_backing = name_take_no_backing(opts);
     if (driver != NULL && (driver->is_protocol || driver->is_filter)) {
         name->is_protocol = TRUE;
         return name_add_node(name, name->driver, opts, NULL, error) ? g_steal_pointer(&name) : NULL;
     }
     name->shown = name_pick_shown(opts, name->driver);
-    if (!parse_format(name, opts, request, may_lack_file && !names_a_file(opts), error)) {
+    if (!parse_format(name, opts, request, may_lack_file && !name_has_file(opts), error)) {
         return NULL;
     }
     return g_steal_pointer(&name);
@@ -240,19 +225,22 @@ static void finish_keys(const struct name *name, const char *format)
     }
 }
 
-gboolean name_finish(const struct name *name, const char *format, GError **error)
+gboolean name_take_own(const struct name *name, const char *format, GError **error)
 {
     if (!finish_vhd_size(name, format, error)) {
         return FALSE;
     }
     finish_keys(name, format);
-    if (name->data_file != NULL && strcmp(format, "raw") == 0) {
-        return wording_fail(error,
-                            "Block format 'raw' does not support the option 'data-file.filename'");
+    if (name->rest == NULL || strcmp(format, "qcow2") != 0) {
+        return TRUE;
     }
-    if (strcmp(format, "raw") == 0 && (name->backing != NULL || name->backing_node != NULL)) {
-        return wording_fail(error, "Block format 'raw' does not support the option 'backing'");
-    }
+    blockopts_free(blockopts_take_prefix(name->rest, "data-file"));
+    g_free(blockopts_take(name->rest, "data-file"));
+    return name_take_tuning(name->rest, error);
+}
+
+gboolean name_finish(const struct name *name, const char *format, GError **error)
+{
     return name->rest == NULL || blockopts_finish(name->rest, format, FALSE, error);
 }
 

@@ -39,14 +39,15 @@ enum node_kind {
 /* A node below the one that the name is about, or with is_protocol that one itself. */
 struct name_node {
     enum node_kind kind;
-    char *driver;            /* NULL: a path, whatever it turns out to be; or a probed image */
-    char *display;           /* how it is reported */
-    const char *key;         /* what the node above calls it: "file", "image" ... */
-    struct slice slice;      /* NODE_RAW */
-    GArray *rules;           /* NODE_BLKDEBUG: of struct blkdebug_rule */
-    uint64_t alignment;      /* NODE_BLKDEBUG; 0: not said */
-    char *throttle_group;    /* NODE_FILTER; NULL: does not throttle */
-    struct name *other;      /* NODE_DISK, NODE_BLKVERIFY */
+    char *driver;         /* NULL: a path, whatever it turns out to be; or a probed image */
+    char *display;        /* how it is reported */
+    const char *key;      /* what the node above calls it: "file", "image" ... */
+    struct slice slice;   /* NODE_RAW */
+    GArray *rules;        /* NODE_BLKDEBUG: of struct blkdebug_rule */
+    uint64_t alignment;   /* NODE_BLKDEBUG; 0: not said */
+    char *throttle_group; /* NODE_FILTER; NULL: does not throttle */
+    struct name *other;   /* NODE_DISK, NODE_BLKVERIFY */
+    GError *late;         /* what is wrong with it once what is below it is open; NULL: nothing */
     struct blockopts *shown; /* options that belong in the name it is reported by */
 };
 
@@ -77,7 +78,6 @@ struct name {
 
     char *vhd_size; /* VHD_SIZE_KEY of a VHD; NULL: as its creator says */
 
-    gboolean writes_back; /* copy-on-read: a node writes although everybody only reads */
     gboolean read_only;
     gboolean force_share;
     struct cache_mode cache;
@@ -91,6 +91,10 @@ struct name {
     struct name *header;    /* of luks: the file that the header is in; NULL: the image's own */
 
     struct blockopts *rest; /* options of the format, not taken by anybody yet */
+
+    GError *late;           /* what is wrong with a format once its file is open; NULL: nothing */
+    GError *late_backing;   /* with what the options say about the backing file */
+    GError *late_data_file; /* ... and the data file */
 };
 
 struct name_request {
@@ -98,6 +102,7 @@ struct name_request {
     gboolean image_opts; /* text is an --image-opts string */
     const char *format;  /* -f, which wins over "driver"; NULL: none */
     gboolean force_share;
+    gboolean is_child; /* other nodes stand over it */
     struct cache_mode cache;
 };
 
@@ -116,8 +121,16 @@ void name_display_nodes(struct name *name);
 typedef struct name Name; /* for g_autoptr, which wants one word */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Name, name_free)
 
+/* "Cannot find device='x' nor node-name='x'": there are no nodes to refer to. Returns FALSE. */
+gboolean name_fail_reference(GError **error, const char *node);
+
 /*
- * Refuses options that the format, now that it is known, does not have.
+ * Takes the options that the format, now that it is known, has of its own.
+ */
+gboolean name_take_own(const struct name *name, const char *format, GError **error);
+
+/*
+ * Refuses options that it does not have.
  */
 gboolean name_finish(const struct name *name, const char *format, GError **error);
 

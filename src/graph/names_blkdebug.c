@@ -201,7 +201,7 @@ static gboolean read_config(GArray *rules, const char *path, GError **error)
 /* ---- limits ---- */
 
 /* Requests keep to these by themselves: none is larger or cut more finely than in stock. */
-static gboolean take_limits(struct name_node *node, struct blockopts *opts, GError **error)
+gboolean name_take_blkdebug_limits(struct name_node *node, struct blockopts *opts, GError **error)
 {
     static const char *const keys[] = {"max-transfer", "opt-write-zero", "max-write-zero",
                                        "opt-discard", "max-discard"};
@@ -242,5 +242,5 @@ gboolean name_take_blkdebug(struct name_node *node, struct blockopts *opts, GErr
     blockopts_free(blockopts_take_prefix(opts, "unshare-child-perms"));
     return (config == NULL || read_config(node->rules, config, error)) &&
            take_group(node->rules, "inject-error", opts, error) &&
-           take_group(node->rules, "set-state", opts, error) && take_limits(node, opts, error);
+           take_group(node->rules, "set-state", opts, error);
 }

@@ -8,37 +8,6 @@
 #include "src/graph/names_private.h"
 #include "src/graph/paths.h"
 
-void name_drop_tuning(struct blockopts *opts)
-{
-    static const char *const keys[] = {
-        "lazy-refcounts",
-        "pass-discard-request",
-        "pass-discard-snapshot",
-        "pass-discard-other",
-        "discard-no-unref",
-        "overlap-check",
-        "overlap-check.template",
-        "overlap-check.main-header",
-        "overlap-check.active-l1",
-        "overlap-check.active-l2",
-        "overlap-check.refcount-table",
-        "overlap-check.refcount-block",
-        "overlap-check.snapshot-table",
-        "overlap-check.inactive-l1",
-        "overlap-check.inactive-l2",
-        "overlap-check.bitmap-directory",
-        "cache-size",
-        "l2-cache-size",
-        "l2-cache-entry-size",
-        "refcount-cache-size",
-        "cache-clean-interval",
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
-        g_free(blockopts_take(opts, keys[i]));
-    }
-}
-
 /* Options that change what is read; one that ends in a dot stands for all that begin with it. */
 static const struct {
     const char *driver, *key;

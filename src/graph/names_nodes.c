@@ -13,6 +13,8 @@
 
 #define NULL_DEFAULT_BYTES (1ull << 30)
 
+#define NODE_NAME_BYTES_MAX 31
+
 static struct name_node *add_node(struct name *name, enum node_kind kind, const char *driver,
                                   const struct blockopts *opts, const char *key)
 {
@@ -46,13 +48,55 @@ static void drop(struct blockopts *opts, const char *key)
     g_free(blockopts_take(opts, key));
 }
 
-gboolean name_take_common(struct name *name, struct blockopts *opts, GError **error)
+void name_keep_late(GError **late, gboolean ok, GError **error)
+{
+    if (!ok && *late == NULL) {
+        *late = g_steal_pointer(error);
+    }
+    g_clear_error(error);
+}
+
+/* A node's name must be one, although nobody can call the node by it. */
+static gboolean take_node_name(struct blockopts *opts, GError **error)
+{
+    g_autofree char *name = blockopts_take(opts, "node-name");
+
+    if (name == NULL) {
+        return TRUE;
+    }
+    if (!g_ascii_isalpha(*name) ||
+        name[strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-._")] != '\0') {
+        return wording_fail(error, "Invalid node-name: '%s'", name);
+    }
+    return strlen(name) <= NODE_NAME_BYTES_MAX || wording_fail(error, "Node name too long");
+}
+
+/* What is done with discards and zeros cannot be seen from outside. Below others, discards pass. */
+static gboolean take_discard(struct blockopts *opts, gboolean is_child, GError **error)
+{
+    static const char *const discards[] = {"ignore", "off", "unmap", "on", NULL};
+    static const char *const zeros[] = {"off", "on", "unmap", NULL};
+    g_autofree char *discard = blockopts_take(opts, "discard");
+    g_autofree char *detect = blockopts_take(opts, "detect-zeroes");
+    gboolean unmap =
+        discard == NULL ? is_child : strcmp(discard, "unmap") == 0 || strcmp(discard, "on") == 0;
+
+    if (discard != NULL && !g_strv_contains(discards, discard)) {
+        return wording_fail(error, "Invalid discard option");
+    }
+    if (detect != NULL && !g_strv_contains(zeros, detect)) {
+        return wording_fail(error, "invalid parameter value: %s", detect);
+    }
+    return g_strcmp0(detect, "unmap") != 0 || unmap ||
+           wording_fail(error, "setting detect-zeroes to unmap is not allowed without setting "
+                               "discard operation to unmap");
+}
+
+/* What the nodes below take over: they complain of it first. */
+static gboolean take_inherited(struct name *name, struct blockopts *opts, GError **error)
 {
     gboolean unused;
 
-    drop(opts, "node-name");
-    drop(opts, "discard");
-    drop(opts, "detect-zeroes");
     return blockopts_take_bool(opts, "read-only", name->read_only, &name->read_only, error) &&
            blockopts_take_bool(opts, "auto-read-only", FALSE, &unused, error) &&
            blockopts_take_bool(opts, "force-share", name->force_share, &name->force_share, error) &&
@@ -60,6 +104,49 @@ gboolean name_take_common(struct name *name, struct blockopts *opts, GError **er
                                error) &&
            blockopts_take_bool(opts, "cache.no-flush", name->cache.no_flush, &name->cache.no_flush,
                                error);
+}
+
+gboolean name_take_common(struct name *name, struct blockopts *opts, gboolean is_child,
+                          GError **error)
+{
+    return take_inherited(name, opts, error) && take_node_name(opts, error) &&
+           take_discard(opts, is_child, error);
+}
+
+static gboolean has_key(const struct blockopts *opts, const char *key)
+{
+    for (size_t i = 0; i < blockopts_count(opts); i++) {
+        if (strcmp(blockopts_key(opts, i), key) == 0) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+gboolean name_take_no_backing(struct blockopts *opts)
+{
+    const char *node = blockopts_get(opts, "backing");
+
+    if (!has_key(opts, "backing") || (node != NULL && *node != '\0')) {
+        return FALSE;
+    }
+    if (node != NULL) {
+        report_warning("Use of \"backing\": \"\" is deprecated; use \"backing\": null instead");
+    }
+    drop(opts, "backing");
+    return TRUE;
+}
+
+gboolean name_has_file(const struct blockopts *opts)
+{
+    for (size_t i = 0; i < blockopts_count(opts); i++) {
+        const char *key = blockopts_key(opts, i);
+
+        if (strcmp(key, "file") == 0 || g_str_has_prefix(key, "file.")) {
+            return TRUE;
+        }
+    }
+    return FALSE;
 }
 
 gboolean name_take_slice(struct blockopts *opts, struct slice *slice, GError **error)
@@ -88,17 +175,16 @@ gboolean name_take_number(struct blockopts *opts, const char *key, gint64 fallba
 
 /* ---- protocols ---- */
 
-static gboolean parse_file(struct name *name, struct blockopts *opts, GError **error)
+static gboolean parse_file(struct name *name, const char *driver, struct blockopts *opts,
+                           GError **error)
 {
     g_autofree char *locking = blockopts_take(opts, "locking");
     g_autofree char *aio = blockopts_take(opts, "aio");
+    g_autofree char *manager = blockopts_take(opts, "pr-manager");
     gboolean unused;
 
-    if (name->path == NULL) {
-        name->path = blockopts_take(opts, "filename");
-    }
     if (name->path == NULL || *name->path == '\0') {
-        return wording_fail(error, "The 'file' block driver requires a file name");
+        return wording_fail(error, "The '%s' block driver requires a file name", driver);
     }
     name->leaf = LEAF_FILE;
     if (locking != NULL && strcmp(locking, "on") != 0 && strcmp(locking, "off") != 0 &&
@@ -113,6 +199,9 @@ static gboolean parse_file(struct name *name, struct blockopts *opts, GError **e
     if (aio != NULL && strcmp(aio, "native") == 0 && !name->cache.direct) {
         return wording_fail(error, "aio=native was specified, but it requires cache.direct=on, "
                                    "which was not specified.");
+    }
+    if (manager != NULL) {
+        return wording_fail(error, "No persistent reservation manager with id '%s'", manager);
     }
     drop(opts, "aio-max-batch");
     return blockopts_take_bool(opts, "drop-cache", TRUE, &unused, error) &&
@@ -165,40 +254,93 @@ static gboolean refuse_vvfat(const struct blockopts *opts, GError **error)
     return wording_fail(error, "The 'vvfat' protocol is not built yet in instar");
 }
 
+static gboolean parse_protocol(struct name *name, const char *driver, struct blockopts *opts,
+                               GError **error)
+{
+    if (is_null_driver(driver)) {
+        return parse_null(name, driver, opts, error);
+    }
+    if (strcmp(driver, "vvfat") == 0) {
+        return refuse_vvfat(opts, error);
+    }
+    return wording_fail(error, "The '%s' protocol is not built yet in instar", driver);
+}
+
+/* What is wrong with a node that has no backing file, once it and all below it is open. */
+static gboolean finish_node(struct blockopts *opts, const char *driver, gboolean is_protocol,
+                            GError **error)
+{
+    struct blockopts *backing = blockopts_take_prefix(opts, "backing");
+    gboolean none = blockopts_count(backing) == 0 && !blockopts_is_text(opts, "backing");
+
+    blockopts_free(backing);
+    return none ? blockopts_finish(opts, driver, is_protocol, error)
+                : wording_fail(error, "Driver doesn't support backing files");
+}
+
 static gboolean add_protocol(struct name *name, const char *driver, struct blockopts *opts,
                              const char *key, GError **error)
 {
-    gboolean ok;
+    struct name_node *node = add_node(name, NODE_PROTOCOL, driver, opts, key);
+    const char *kind = driver != NULL ? driver : "file";
+    gboolean is_device = strcmp(kind, "host_device") == 0, ok;
+    GError *own = NULL;
 
-    add_node(name, NODE_PROTOCOL, driver, opts, key);
-    if (driver == NULL) {
-        ok = parse_file(name, opts, error);
-    } else if (strcmp(driver, "file") == 0) {
-        name->endpoint_flags = ENDPOINT_ONLY_FILE;
-        ok = parse_file(name, opts, error);
-    } else if (strcmp(driver, "host_device") == 0) {
-        name->endpoint_flags = ENDPOINT_ONLY_DEVICE;
-        ok = parse_file(name, opts, error);
-    } else if (is_null_driver(driver)) {
-        ok = parse_null(name, driver, opts, error);
-    } else if (strcmp(driver, "vvfat") == 0) {
-        ok = refuse_vvfat(opts, error);
-    } else {
-        ok = wording_fail(error, "The '%s' protocol is not built yet in instar", driver);
+    name_take_no_backing(opts);
+    if (!name_take_common(name, opts, key != NULL, error)) {
+        return FALSE;
     }
-    return ok && name_take_common(name, opts, error) &&
-           blockopts_finish(opts, driver != NULL ? driver : "file", TRUE, error);
+    if (is_device || strcmp(kind, "file") == 0) {
+        name->endpoint_flags = is_device        ? ENDPOINT_ONLY_DEVICE
+                               : driver != NULL ? ENDPOINT_ONLY_FILE
+                                                : name->endpoint_flags;
+        name->path = blockopts_take_text(opts, "filename");
+        ok = parse_file(name, kind, opts, error);
+    } else {
+        ok = parse_protocol(name, kind, opts, error);
+    }
+    name_keep_late(&node->late, ok && finish_node(opts, kind, TRUE, &own), &own);
+    return ok;
 }
 
 /* ---- what stands over other nodes ---- */
 
+gboolean name_parse_file(struct name *name, struct blockopts *opts, enum file_need need,
+                         gboolean is_child, GError **late, GError **error)
+{
+    GError *inherited = NULL, *common = NULL;
+    gboolean good = take_inherited(name, opts, &inherited);
+    gboolean lacks = !name_has_file(opts);
+
+    if (need == FILE_NEEDED && !(lacks && !good) && !name_parse_below(name, opts, "file", error)) {
+        /* Where there is no file to complain of first, the node's own options come before that. */
+        if (lacks && !name_take_common(name, opts, is_child, &common)) {
+            g_clear_error(error);
+            g_propagate_error(error, common);
+        }
+        g_clear_error(&inherited);
+        return FALSE;
+    }
+    if (!good) {
+        g_propagate_error(error, inherited);
+        return FALSE;
+    }
+    name_keep_late(late, name_take_common(name, opts, is_child, &common), &common);
+    return TRUE;
+}
+
 static gboolean add_raw(struct name *name, struct blockopts *opts, const char *key, GError **error)
 {
     struct name_node *node = add_node(name, NODE_RAW, "raw", opts, key);
+    GError *own = NULL;
 
-    return name_take_slice(opts, &node->slice, error) && name_take_common(name, opts, error) &&
-           name_parse_below(name, opts, "file", error) &&
-           blockopts_finish(opts, "raw", FALSE, error);
+    name_take_no_backing(opts);
+    if (!name_parse_file(name, opts, FILE_NEEDED, key != NULL, &node->late, error)) {
+        return FALSE;
+    }
+    name_keep_late(&node->late, name_take_slice(opts, &node->slice, &own), &own);
+    name_keep_late(&node->late, finish_node(opts, "raw", FALSE, &own), &own);
+    return TRUE;
 }
 
 static gboolean take_throttle_group(struct name_node *node, struct blockopts *opts, GError **error)
@@ -227,12 +369,17 @@ static gboolean add_filter(struct name *name, const char *driver, struct blockop
 {
     struct name_node *node = add_node(name, NODE_FILTER, driver, opts, key);
     gboolean throttle = strcmp(driver, "throttle") == 0;
+    gboolean preallocate = strcmp(driver, "preallocate") == 0;
+    GError *own = NULL;
 
-    name->writes_back |= strcmp(driver, "copy-on-read") == 0;
-    return (strcmp(driver, "preallocate") != 0 || take_preallocate(opts, error)) &&
-           name_take_common(name, opts, error) && name_parse_below(name, opts, "file", error) &&
-           (!throttle || take_throttle_group(node, opts, error)) &&
-           blockopts_finish(opts, driver, FALSE, error);
+    name_take_no_backing(opts);
+    if (!name_parse_file(name, opts, FILE_NEEDED, key != NULL, &node->late, error)) {
+        return FALSE;
+    }
+    name_keep_late(&node->late, !preallocate || take_preallocate(opts, &own), &own);
+    name_keep_late(&node->late, !throttle || take_throttle_group(node, opts, &own), &own);
+    name_keep_late(&node->late, finish_node(opts, driver, FALSE, &own), &own);
+    return TRUE;
 }
 
 /* The node below "KEY", or below what a plain name in the option `plain` says. */
@@ -249,10 +396,17 @@ static gboolean add_blkdebug(struct name *name, struct blockopts *opts, const ch
                              GError **error)
 {
     struct name_node *node = add_node(name, NODE_BLKDEBUG, "blkdebug", opts, key);
+    GError *own = NULL;
 
-    return name_take_common(name, opts, error) && name_take_blkdebug(node, opts, error) &&
-           add_named_or_below(name, opts, "x-image", "image", error) &&
-           blockopts_finish(opts, "blkdebug", TRUE, error);
+    name_take_no_backing(opts);
+    if (!name_take_common(name, opts, key != NULL, error) ||
+        !name_take_blkdebug(node, opts, error) ||
+        !add_named_or_below(name, opts, "x-image", "image", error)) {
+        return FALSE;
+    }
+    name_keep_late(&node->late, name_take_blkdebug_limits(node, opts, &own), &own);
+    name_keep_late(&node->late, finish_node(opts, "blkdebug", TRUE, &own), &own);
+    return TRUE;
 }
 
 static gboolean add_disk(struct name *name, const char *driver, struct name *image, const char *key)
@@ -285,20 +439,27 @@ static gboolean add_blkverify(struct name *name, struct blockopts *opts, const c
                               GError **error)
 {
     struct name_node *node = add_node(name, NODE_BLKVERIFY, "blkverify", opts, key);
+    GError *own = NULL;
 
     node->other = name_new();
     node->other->force_share = name->force_share;
     node->other->cache = name->cache;
     node->other->is_protocol = TRUE;
-    return name_take_common(name, opts, error) &&
-           add_named_or_below(node->other, opts, "x-raw", "raw", error) &&
-           add_tested(name, opts, error) && blockopts_finish(opts, "blkverify", TRUE, error);
+    name_take_no_backing(opts);
+    if (!name_take_common(name, opts, key != NULL, error) ||
+        !add_named_or_below(node->other, opts, "x-raw", "raw", error) ||
+        !add_tested(name, opts, error)) {
+        return FALSE;
+    }
+    name_keep_late(&node->late, finish_node(opts, "blkverify", TRUE, &own), &own);
+    return TRUE;
 }
 
 gboolean name_add_node(struct name *name, const char *driver, struct blockopts *opts,
                        const char *key, GError **error)
 {
-    struct name_request request = {.force_share = name->force_share, .cache = name->cache};
+    struct name_request request = {
+        .force_share = name->force_share, .cache = name->cache, .is_child = TRUE};
     const struct driver *known = driver != NULL ? name_find_driver(driver, error) : NULL;
     struct blockopts *whole;
 
@@ -328,8 +489,11 @@ gboolean name_add_node(struct name *name, const char *driver, struct blockopts *
 gboolean name_parse_child(struct name *name, struct blockopts *opts, const char *key,
                           GError **error)
 {
-    g_autofree char *word = blockopts_take(opts, "driver");
+    g_autofree char *word = blockopts_take_text(opts, "driver");
 
+    if (word == NULL && !blockopts_is_text(opts, "filename")) {
+        return wording_fail(error, "Must specify either driver or file");
+    }
     return name_add_node(name, word, opts, key, error);
 }
 
@@ -410,15 +574,17 @@ static gboolean options_of(const char *driver, const char *text, gboolean prefix
 gboolean name_add_plain(struct name *name, const char *text, const char *driver, const char *key,
                         GError **error)
 {
-    const struct driver *protocol = driver_of_name(text, error);
+    const struct driver *protocol = driver == NULL ? driver_of_name(text, error) : NULL;
     gboolean prefixed = path_has_protocol(text);
     struct blockopts *opts;
     gboolean ok;
 
-    if (protocol == NULL) {
+    if (driver != NULL) {
+        /* Of a driver that was asked for only its own prefix is one. */
+        prefixed = prefixed && g_str_has_prefix(text, driver) && text[strlen(driver)] == ':';
+    } else if (protocol == NULL) {
         return FALSE;
-    }
-    if (driver == NULL && prefixed) {
+    } else if (prefixed) {
         driver = protocol->name;
     }
     opts = blockopts_new();

@@ -16,16 +16,47 @@ struct name *name_new(void);
 struct name *name_parse_node(struct blockopts *opts, const struct name_request *request,
                              gboolean may_lack_file, GError **error);
 
-/* Drops options of qcow2 that only tune how a long-running process works. */
-void name_drop_tuning(struct blockopts *opts);
+/* ---- names_tuning.c ---- */
+
+/* Takes options of qcow2 that only tune how a long-running process works. */
+gboolean name_take_tuning(struct blockopts *opts, GError **error);
 
 /* ---- names_nodes.c: what is below the format ---- */
 
-gboolean name_fail_reference(GError **error, const char *node);
 const struct driver *name_find_driver(const char *name, GError **error);
 
-/* The booleans and words that every node takes. */
-gboolean name_take_common(struct name *name, struct blockopts *opts, GError **error);
+/*
+ * Keeps what stock complains about only once what is below a node is open.
+ *
+ * in:      ok: FALSE: *error is set, and taken over; the first one that is kept stays
+ */
+void name_keep_late(GError **late, gboolean ok, GError **error);
+
+/* The booleans and words that every node takes; is_child: other nodes stand over it. */
+gboolean name_take_common(struct name *name, struct blockopts *opts, gboolean is_child,
+                          GError **error);
+/*
+ * Takes "backing": null, which every node may have, and its old spelling "", which is warned of.
+ *
+ * returns: whether it was there
+ */
+gboolean name_take_no_backing(struct blockopts *opts);
+
+/* Whether the options say anything about "file". */
+gboolean name_has_file(const struct blockopts *opts);
+
+/* Whether a format must be told a file: a backing file's is said by the image. */
+enum file_need { FILE_NEEDED, FILE_SAID_ELSEWHERE };
+
+/*
+ * Adds the nodes of "file", which a format or filter opens before it looks at anything else, and
+ * takes the options that every node has.
+ *
+ * in:      is_child: other nodes stand over it
+ * out:     *late: what is wrong with the options, once the file is open
+ */
+gboolean name_parse_file(struct name *name, struct blockopts *opts, enum file_need need,
+                         gboolean is_child, GError **late, GError **error);
 gboolean name_take_slice(struct blockopts *opts, struct slice *slice, GError **error);
 
 /* Takes a whole number, as two's complement. */
@@ -58,8 +89,9 @@ gboolean name_add_plain(struct name *name, const char *text, const char *driver,
 
 /* ---- names_blkdebug.c ---- */
 
-/* Takes rules and limits. */
+/* Takes rules; and limits, which are looked at once the image is open. */
 gboolean name_take_blkdebug(struct name_node *node, struct blockopts *opts, GError **error);
+gboolean name_take_blkdebug_limits(struct name_node *node, struct blockopts *opts, GError **error);
 
 /* ---- names_display.c ---- */
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "compat/driver.h"
 #include "compat/wording.h"
 #include "src/graph/layer.h"
 #include "src/plan/repair.h"
@@ -231,6 +232,8 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
     if (user_file) {
         endpoint = leaf_open(user, 0, &below, NULL, error);
         display = g_strdup(user->display);
+    } else if (ref == NULL) {
+        return wording_fail(error, "A block device must be specified for \"file\"");
     } else {
         endpoint = leaf_open_reference(parent, ref, 0, options, &display, error);
     }
@@ -254,7 +257,7 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
         return FALSE;
     }
     parent->backing = child;
-    return ref == NULL || dialogue_link(parent, child, ref, error);
+    return dialogue_link(parent, child, ref, error);
 }
 
 /* Data files and extents are raw nodes of the same cell; they have no name of their own. */
@@ -275,6 +278,8 @@ static gboolean open_plain_child(struct image *parent, const struct wire_ref *re
         endpoint = leaf_open(user, flags, options, NULL, error);
         display = g_strdup(user->display);
         layer.no_lock = user->no_lock;
+    } else if (ref->role == ABI__ROLE__ROLE_DATA_FILE && *ref->text == '\0') {
+        return wording_fail(error, "'data-file' is required for this image");
     } else {
         endpoint = leaf_open_reference(parent, ref, flags, options, &display, error);
     }
@@ -322,29 +327,58 @@ static gboolean open_child(struct image *parent, const struct wire_ref *ref,
     return TRUE;
 }
 
+/* What the user says about files beside the image's own. */
+static gboolean check_beside(const struct image *image, const struct name *name,
+                             const struct image_open_options *options, GError **error)
+{
+    gboolean no_backing = options->no_io || options->no_backing;
+    gboolean wants_data = image_ref(image, ABI__ROLE__ROLE_DATA_FILE) != NULL;
+
+    if (strcmp(image->format, "qcow2") == 0 && name->late_data_file != NULL) {
+        g_propagate_error(error, g_error_copy(name->late_data_file));
+        return FALSE;
+    }
+    if (strcmp(image->format, "qcow2") == 0 && name->data_file != NULL && !options->no_io &&
+        !wants_data) {
+        return wording_fail(error,
+                            "'data-file' can only be set for images with an external data file");
+    }
+    if (name->backing_key == NULL) {
+        return TRUE;
+    }
+    if (no_backing) {
+        return wording_fail(error, "Block format '%s' does not support the option '%s'",
+                            image->format, name->backing_key);
+    }
+    if (!driver_find(image->format)->can_back) {
+        return wording_fail(error, "Driver doesn't support backing files");
+    }
+    if (name->backing_node != NULL) {
+        name_fail_reference(error, name->backing_node);
+    } else if (name->late_backing != NULL) {
+        g_propagate_error(error, g_error_copy(name->late_backing));
+    } else {
+        return TRUE;
+    }
+    wording_prefix_backing(error);
+    return FALSE;
+}
+
 static gboolean open_children(struct image *image, const struct name *name,
                               const struct image_open_options *options, GError **error)
 {
-    if (name != NULL && name->backing_key != NULL && (options->no_io || options->no_backing)) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "Block format '%s' does not support the option '%s'", image->format,
-                    name->backing_key);
-        return FALSE;
-    }
-    if (name != NULL && name->backing_node != NULL) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                    "Could not open backing file: Cannot find device='%s' nor node-name='%s'",
-                    name->backing_node, name->backing_node);
-        return FALSE;
-    }
-    if (name != NULL && name->data_file != NULL && !options->no_io &&
-        image_ref(image, ABI__ROLE__ROLE_DATA_FILE) == NULL) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
-                            "'data-file' can only be set for images with an external data file");
+    if (name != NULL && !check_beside(image, name, options, error)) {
         return FALSE;
     }
     for (size_t i = 0; i < image->open.nr_refs; i++) {
         if (!open_child(image, &image->open.refs[i], name, options, error)) {
+            return FALSE;
+        }
+    }
+    if (name != NULL && name->backing != NULL && image->backing == NULL) {
+        /* The user names a backing file, the image does not. */
+        if (!open_backing(image, NULL, name, options, error)) {
+            wording_prefix_backing(error);
             return FALSE;
         }
     }
@@ -421,10 +455,11 @@ static struct image *open_layer(const struct layer *asked, const struct name *na
                     name->encrypt_other);
         return NULL;
     }
-    if (name != NULL && !name_finish(name, image->format, error)) {
+    if (name != NULL && !name_take_own(name, image->format, error)) {
         return NULL;
     }
-    if (!open_children(image, name, layer->options, error)) {
+    if (!open_children(image, name, layer->options, error) ||
+        (name != NULL && !name_finish(name, image->format, error))) {
         return NULL;
     }
     if (image->extents->len > 0) {

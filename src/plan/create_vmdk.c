@@ -67,10 +67,10 @@ static gboolean look_at_parent(const struct create_opts *opts, const char *filen
     struct image_open_options options = {.no_io = TRUE, .cache = CACHE_WRITEBACK};
     g_autoptr(Image) parent = NULL;
 
-    if (backing == NULL)
-        return TRUE;
     if (format != NULL && strcmp(format, "vmdk") != 0)
         return wording_fail(error, "backing_file must be a vmdk image");
+    if (backing == NULL)
+        return TRUE;
     path = path_has_protocol(backing) ? g_strdup(backing)
                                       : path_combine(create_file_path(filename), backing);
     options.filename = path;

@@ -3,4 +3,4 @@
 # Differential: what stands before the subcommand, against stock. See run.py.
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 command -v python3 >/dev/null || { echo "1..0 # SKIP python3 is not installed"; exit 0; }
-exec python3 -B "$here/run.py" "$@" "$here/cases/global-refused.cases"
+exec python3 -B "$here/run.py" "$@" "$here/cases/words.cases" "$here/cases/global-refused.cases"

@@ -3,4 +3,4 @@
 # Differential: trees of nodes, against stock. See run.py.
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 command -v python3 >/dev/null || { echo "1..0 # SKIP python3 is not installed"; exit 0; }
-exec python3 -B "$here/run.py" "$@" "$here/cases/nodes.cases"
+exec python3 -B "$here/run.py" "$@" "$here/cases/nodes.cases" "$here/cases/trees.cases"

@@ -514,6 +514,7 @@ static void test_compare(void)
 static void run_progress(gboolean enabled, double step)
 {
     progress_begin(enabled, step);
+    progress_start();
     progress_update(5, 1000);
     progress_update(500, 1000);
     progress_update(400, 1000);

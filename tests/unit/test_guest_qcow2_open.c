@@ -29,7 +29,7 @@ static const struct {
     {"unknown feature", AT_INCOMPATIBLE_FEATURES, 8, 32, QCOW2_ERR_FEATURES_UNNAMED},
     {"extended L2", AT_INCOMPATIBLE_FEATURES, 8, 16, GUEST_OK},
     {"compression bit without type", AT_INCOMPATIBLE_FEATURES, 8, 8, QCOW2_ERR_COMPRESSION_BIT_SET},
-    {"data file bit without name", AT_INCOMPATIBLE_FEATURES, 8, 4, QCOW2_ERR_NO_DATA_FILE},
+    {"data file bit without name", AT_INCOMPATIBLE_FEATURES, 8, 4, GUEST_OK},
     {"raw data file without the bit", AT_AUTOCLEAR_FEATURES, 8, 2, QCOW2_ERR_RAW_WITHOUT_DATA_FILE},
     {"refcount_order 7", AT_REFCOUNT_ORDER, 4, 7, QCOW2_ERR_REFCOUNT_ORDER},
     {"refcount_order 2^32-1", AT_REFCOUNT_ORDER, 4, UINT32_MAX, QCOW2_ERR_REFCOUNT_ORDER},

@@ -153,8 +153,11 @@ static void test_refused(void)
         {"driver=qcow2,file=x,file.filename=y",
          "Cannot reference an existing block device with additional options or a new filename",
          TRUE},
-        {"file.driver=file,file.filename=a,file.x=1",
-         "Block protocol 'file' doesn't support the option 'x'", TRUE},
+        {"driver=raw,file.node-name=x", "Must specify either driver or file", TRUE},
+        {"json:{'driver':'raw','file':{'driver':'file','filename':1}}",
+         "The 'file' block driver requires a file name", FALSE},
+        {"file.driver=file,file.node-name=1x,file.filename=a", "Invalid node-name: '1x'", TRUE},
+        {"driver=file,discard=x,filename=a", "Invalid discard option", TRUE},
         {"json:[]", "Invalid JSON object given", FALSE},
         {"null-co://x", "The only allowed filename for this driver is 'null-co://'", FALSE},
         {"nbd://localhost/x", "The 'nbd' protocol is not built yet in instar", FALSE},
@@ -165,6 +168,60 @@ static void test_refused(void)
 
         g_assert_null(parse(cases[i].text, cases[i].image_opts, &error));
         g_assert_cmpstr(error->message, ==, cases[i].message);
+    }
+}
+
+/* What comes only once the file is open. */
+static void test_late(void)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"file.filename=a", NULL},
+        {"file.filename=a,node-name=1x", "Invalid node-name: '1x'"},
+        {"file.filename=a,detect-zeroes=unmap", "setting detect-zeroes to unmap is not allowed "
+                                                "without setting discard operation to unmap"},
+        {"driver=raw,file.filename=a,offset=x",
+         "Parameter 'offset' expects a non-negative number below 2^64\n"
+         "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
+         "and exabytes, respectively."},
+    };
+    g_autoptr(Name) name = parse("file.driver=file,file.filename=a,file.x=1", TRUE, NULL);
+    g_autoptr(Name) below =
+        parse("file.driver=raw,file.file.filename=a,file.backing=x", TRUE, NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Name) late = parse(cases[i].text, TRUE, NULL);
+
+        g_assert_cmpstr(late->late != NULL ? late->late->message : NULL, ==, cases[i].message);
+    }
+    g_assert_cmpstr(((struct name_node *)name->nodes->pdata[0])->late->message, ==,
+                    "Block protocol 'file' doesn't support the option 'x'");
+    g_assert_cmpstr(((struct name_node *)below->nodes->pdata[0])->late->message, ==,
+                    "Driver doesn't support backing files");
+}
+
+static void test_own(void)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"file.filename=a,lazy-refcounts=on,l2-cache-size=1M,cache-clean-interval=5", NULL},
+        {"file.filename=a,lazy-refcounts=x", "Parameter 'lazy-refcounts' expects 'on' or 'off'"},
+        {"file.filename=a,overlap-check=x", "Unsupported value 'x' for qcow2 option "
+                                            "'overlap-check'. Allowed are any of the following: "
+                                            "none, constant, cached, all"},
+        {"file.filename=a,cache-size=1k,l2-cache-size=2k",
+         "l2-cache-size may not exceed cache-size"},
+        {"file.filename=a,cache-clean-interval=-1", "Cache clean interval too big"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Name) name = parse(cases[i].text, TRUE, NULL);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpint(name_take_own(name, "qcow2", &error), ==, cases[i].message == NULL);
+        g_assert_cmpstr(error != NULL ? error->message : NULL, ==, cases[i].message);
     }
 }
 
@@ -312,6 +369,8 @@ int main(int argc, char **argv)
     g_test_add_func("/names/backing", test_backing_options);
     g_test_add_func("/names/refused", test_refused);
     g_test_add_func("/names/finish", test_finish);
+    g_test_add_func("/names/late", test_late);
+    g_test_add_func("/names/own", test_own);
     g_test_add_func("/policy/decide", test_policy);
     g_test_add_func("/policy/refusal", test_refusal);
     g_test_add_func("/policy/words", test_policy_words);
