@@ -57,6 +57,11 @@ static const struct wording_row rows[] = {
     {VMDK_FOUND_PAST_END, "ERROR: cluster offset for sector {0} points after EOF"},
     {VMDK_FOUND_REDUNDANT, "ERROR: redundant grain table differs for sector {0}"}, /* ours */
     {VMDK_FOUND_DIRECTORY, "ERROR: grain directory is wrong about table {0}"},     /* ours */
+    {VMDK_FOUND_OVERLAP, "ERROR: the grain of sector {0} lies over another"},
+    {VMDK_FOUND_OVER_METADATA, "ERROR: the grain of sector {0} lies over metadata"},
+    {VMDK_FOUND_TABLE, "ERROR: grain table {0} lies over other metadata"},
+    {VMDK_FOUND_MARKER, "ERROR: the marker of the grain of sector {0} is wrong"},
+    {VMDK_FOUND_TABLE_MARKER, "ERROR: the marker of grain table {0} is wrong"},
 };
 
 void wording_register_vmdk(void)

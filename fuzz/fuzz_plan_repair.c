@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Repairs of a hostile image of qcow2, QED or Parallels. What is planned must be well-formed, come
- * to its end, and keep to its promise: an image of which all is said to be repaired is found clean,
- * and the start of the disk reads as before, unless what was written lies over it. Input:
+ * Repairs of a hostile image of qcow2, QED, Parallels or VMDK. What is planned must be well-formed,
+ * come to its end, and keep to its promise: an image of which all is said to be repaired is found
+ * clean, and the start of the disk reads as before, unless what was written lies over it. Input:
  *
  *   u8            even: leaks alone; odd: everything; bits 1 and 2: format
  *   the rest      the image
@@ -15,6 +15,7 @@
 #include "fuzz/guarded.h"
 #include "guest/abi/error_parallels.h"
 #include "guest/abi/error_qcow2.h"
+#include "guest/abi/error_vmdk.h"
 #include "guest/formats/format.h"
 #include "guest/lib/bytes.h"
 #include "guest/plan/chain_read.h"
@@ -48,7 +49,9 @@ static void take(struct finding_sink *sink, const struct cell_finding *finding)
     /* A file that ends before its data begins stays wrong, as in stock. */
     told->broken |=
         finding->code == QCOW2_FOUND_REBUILT_BROKEN || finding->code == PARALLELS_FIXED_DATA_OFF;
-    told->lost |= finding->code == PARALLELS_FIXED_OUTSIDE;
+    told->lost |= finding->code == PARALLELS_FIXED_OUTSIDE ||
+                  finding->code == (uint32_t)VMDK_FOUND_PAST_END ||
+                  finding->code == (uint32_t)VMDK_FOUND_DIRECTORY;
 }
 
 /* Bytes of the disk, and of which of them it is known; nothing of an image with other files. */
@@ -148,7 +151,7 @@ static void repair(const char *format, GByteArray *image, struct node *node, boo
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const formats[] = {"qcow2", "qed", "parallels", "qcow2"};
+    static const char *const formats[] = {"qcow2", "qed", "parallels", "vmdk"};
     const char *format;
     struct guarded guarded;
     GByteArray *image;

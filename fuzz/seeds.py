@@ -106,6 +106,15 @@ def vmdk_images(folder):
     }.items():
         fabricate(name, "stream", 0, *lies)
     fabricate("stream-extent", "stream", 1, "packed=1")
+    fabricate("grains", "sparse", 0)
+    for name, lies in {
+        "shared": ["gte2=8", "rgte2=8"],
+        "across": ["gte2=12", "rgte2=12"],
+        "over-table": ["gte2=4", "rgte2=4", "gte3=1", "rgte3=1"],
+        "one-table": ["gde1=6", "rgde1=4"],
+        "copies": ["gte0=99999", "rgte1=7", "gde1=0", "rgte20=99999"],
+    }.items():
+        fabricate("grains-" + name, "sparse", 0, *lies)
     fabricate("cowd", "cowd", 1)
     fabricate("cowd-image", "cowd", 0, "ids=1")
     fabricate("sesparse", "sesparse", 2)
@@ -450,6 +459,10 @@ def stock(folder):
                 write(folder, "plan_write", "%s-vdi-%s" % (plan, name), write_plans()[plan] + content)
         for name, content in vmdk_images(scratch).items():
             write(folder, "vmdk", name, content)
+            if name.startswith("grains"):
+                write(folder, "plan_repair", "vmdk-" + name, b"\7" + content[1:])
+                for plan in ("copy", "grow", "shrink", "unfinished") if name == "grains" else ():
+                    write(folder, "plan_write", "%s-vmdk-%s" % (plan, name), write_plans()[plan] + content[1:])
             if name in ("sparse", "stream-zero-grain", "descriptor", "cowd-image"):
                 write(folder, "plan_write", "copy-vmdk-" + name, write_plans()["copy"] + content[1:])
     for (target, name), content in readonly_images().items():

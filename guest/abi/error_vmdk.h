@@ -68,6 +68,11 @@ enum vmdk_finding {
     VMDK_FOUND_PAST_END,                        /* n0: sector */
     VMDK_FOUND_REDUNDANT,                       /* n0: sector; the two tables differ */
     VMDK_FOUND_DIRECTORY,                       /* n0: number of a table */
+    VMDK_FOUND_OVERLAP,                         /* n0: sector; its grain lies over another */
+    VMDK_FOUND_OVER_METADATA,                   /* n0: sector; its grain lies over metadata */
+    VMDK_FOUND_TABLE,                           /* n0: number of a table over other metadata */
+    VMDK_FOUND_MARKER,                          /* n0: sector */
+    VMDK_FOUND_TABLE_MARKER,                    /* n0: number of a table */
 };
 
 #endif

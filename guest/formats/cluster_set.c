@@ -52,3 +52,17 @@ bool cluster_set_has(const struct cluster_set *set, uint64_t cluster)
 
     return page && (page[(cluster & IN_PAGE) >> WORD_BITS] & bit_of(cluster));
 }
+
+bool cluster_set_has_any(const struct cluster_set *set, uint64_t first, uint64_t nr)
+{
+    uint64_t end = first < set->nr ? first + (nr < set->nr - first ? nr : set->nr - first) : first;
+
+    while (first < end) {
+        if (!set->pages[first >> PAGE_BITS])
+            first |= IN_PAGE; /* on to the next page */
+        else if (cluster_set_has(set, first))
+            return true;
+        first++;
+    }
+    return false;
+}

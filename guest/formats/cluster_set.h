@@ -34,6 +34,9 @@ void cluster_set_clear(struct cluster_set *set);
  */
 bool cluster_set_add(struct cluster_set *set, uint64_t cluster, bool *out_new);
 
+/* Whether any of a run is in; what lies at nr and behind is not. */
+bool cluster_set_has_any(const struct cluster_set *set, uint64_t first, uint64_t nr);
+
 /* cluster < nr */
 bool cluster_set_has(const struct cluster_set *set, uint64_t cluster);
 

@@ -41,6 +41,7 @@ struct vmdk_extent {
     bool sesparse;
     bool compressed;
     bool markers;                  /* a marker before each grain */
+    bool footer;                   /* the end of the file says where the directory is */
     bool zero_grain;               /* the entry 1 means zeros */
     uint64_t se_tables, se_grains; /* seSparse: where grain tables and grains begin, sectors */
 };

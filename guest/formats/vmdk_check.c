@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The check of a VMDK image: that each grain can be looked up and lies inside its file. As in stock
- * the first finding ends it. With repairs see vmdk_repair.c.
+ * the first finding of that kind ends it. What stock does not look for comes after (vmdk_audit.c);
+ * with repairs see vmdk_repair.c.
  */
+#include "guest/formats/vmdk_audit.h"
 #include "guest/formats/vmdk_repair.h"
 #include "guest/lib/checked.h"
 
@@ -61,17 +63,35 @@ static enum guest_err check_run(struct vmdk *v, const struct vmdk_extent *e, uin
                : GUEST_OK;
 }
 
+static enum guest_err audit_all(struct vmdk *v, struct finding_sink *findings,
+                                Abi__CheckReply *reply, struct guest_err_detail *detail)
+{
+    enum guest_err err = GUEST_OK;
+
+    for (unsigned i = 0; i < v->nr_extents && !err; i++)
+        if (!v->extents[i].flat && !v->extents[i].sesparse)
+            err = vmdk_audit(&v->extents[i], findings, reply, detail);
+    return err;
+}
+
 enum guest_err vmdk_check(struct node *node, const Abi__CheckRequest *request,
                           struct finding_sink *findings, Abi__CheckReply *reply,
                           struct guest_err_detail *detail)
 {
     struct vmdk *v = vmdk_of(node);
     uint64_t sectors = node->virtual_size / VMDK_SECTOR_BYTES;
+    bool repairs = request->fix_errors && vmdk_can_repair(node);
     uint64_t step;
 
-    if (request->fix_errors && vmdk_can_repair(node))
-        return vmdk_repair(node, findings, reply, detail);
-    if (request->fix_leaks || request->fix_errors)
+    if (v->nr_linked != v->nr_extents)
+        return err_plain(detail, GUEST_ERR_BAD_REQUEST);
+    if (repairs) {
+        enum guest_err err = vmdk_repair(node, findings, reply, detail);
+
+        if (err || node->repair)
+            return err;
+    }
+    if (!repairs && (request->fix_leaks || request->fix_errors))
         return err_plain(detail, GUEST_ERR_CHECKS_NOT_SUPPORTED);
     for (uint64_t sector = 0; sector < sectors; sector += step) {
         const struct vmdk_extent *e = vmdk_extent_at(v, sector);
@@ -87,5 +107,5 @@ enum guest_err vmdk_check(struct node *node, const Abi__CheckRequest *request,
             return err;
         }
     }
-    return GUEST_OK;
+    return repairs ? GUEST_OK : audit_all(v, findings, reply, detail);
 }

@@ -4,7 +4,7 @@
 
 #include "guest/formats/vmdk.h"
 
-/* Whether the image is one hosted sparse extent, of which anything is repaired. */
+/* Whether the image has hosted sparse extents, and besides them flat ones at most. */
 bool vmdk_can_repair(const struct node *node);
 
 /*
@@ -13,7 +13,7 @@ bool vmdk_can_repair(const struct node *node);
  * out:     node->repair: the plan, if there is anything; reply->corruptions_fixed
  * returns: GUEST_ERR_TOO_MUCH_WORK for more tables than the file could hold, or more changes than
  *          are kept in memory: nothing is repaired then
- * bound:   both copies of each table are read once
+ * bound:   both copies of each table are read, one of them twice
  */
 enum guest_err vmdk_repair(struct node *node, struct finding_sink *findings, Abi__CheckReply *reply,
                            struct guest_err_detail *detail);

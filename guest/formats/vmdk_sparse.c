@@ -96,7 +96,8 @@ static enum guest_err open_hosted(struct vmdk *v, struct vmdk_extent *e, uint64_
         mul_u64(h.descriptor_offset, VMDK_SECTOR_BYTES, out_descriptor))
         return GUEST_OK;
     *out_descriptor = 0;
-    if (h.gd_offset == VMDK_GD_AT_END)
+    e->footer = h.gd_offset == VMDK_GD_AT_END;
+    if (e->footer)
         err = read_footer(e->source, &h, detail);
     if (!err)
         err = validate_header(v, e, &h, detail);

@@ -11,13 +11,14 @@ struct listed_op {
     uint64_t offset;
     uint64_t len;
     uint64_t from; /* COPY: where the bytes are; WRITE: where in `bytes` they are */
+    uint32_t blob;
     enum cell_op_kind kind;
     enum cell_op_note note;
 };
 
 struct op_list {
     struct plan base;
-    uint32_t blob;
+    uint32_t blob; /* of the ops that are appended next */
     struct listed_op *ops;
     uint64_t nr_ops, max_ops, at;
     uint8_t *bytes;
@@ -28,17 +29,17 @@ static void yield(const struct op_list *list, const struct listed_op *op, struct
 {
     switch (op->kind) {
     case CELL_OP_WRITE:
-        memcpy(plan_write(sink, list->blob, op->offset, op->len, op->note), &list->bytes[op->from],
+        memcpy(plan_write(sink, op->blob, op->offset, op->len, op->note), &list->bytes[op->from],
                op->len);
         break;
     case CELL_OP_BARRIER:
         plan_barrier(sink);
         break;
     case CELL_OP_COPY:
-        plan_copy(sink, list->blob, op->offset, op->len, list->blob, op->from, op->note);
+        plan_copy(sink, op->blob, op->offset, op->len, op->blob, op->from, op->note);
         break;
     default:
-        plan_simple(sink, op->kind, list->blob, op->offset, op->len, op->note);
+        plan_simple(sink, op->kind, op->blob, op->offset, op->len, op->note);
     }
 }
 
@@ -85,6 +86,11 @@ struct plan *op_list_plan(struct op_list *list)
     return &list->base;
 }
 
+void op_list_on(struct op_list *list, uint32_t blob)
+{
+    list->blob = blob;
+}
+
 bool op_list_empty(const struct op_list *list)
 {
     return list->nr_ops == 0;
@@ -95,6 +101,7 @@ static enum guest_err append(struct op_list *list, struct listed_op op,
 {
     if (!arena_grow((void **)&list->ops, &list->max_ops, list->nr_ops + 1, sizeof(op)))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
+    op.blob = list->blob;
     list->ops[list->nr_ops++] = op;
     return GUEST_OK;
 }
@@ -133,17 +140,20 @@ enum guest_err op_list_copy(struct op_list *list, uint64_t from, uint64_t to, ui
 enum guest_err op_list_append(struct op_list *list, struct op_list *other,
                               struct guest_err_detail *detail)
 {
+    uint32_t blob = list->blob;
     enum guest_err err = GUEST_OK;
 
     for (uint64_t i = 0; !err && i < other->nr_ops; i++) {
         const struct listed_op *op = &other->ops[i];
 
+        list->blob = op->blob;
         if (op->kind == CELL_OP_WRITE)
             err = op_list_write(list, op->offset, &other->bytes[op->from], (uint32_t)op->len,
                                 op->note, detail);
         else
             err = append(list, *op, detail);
     }
+    list->blob = blob;
     other->nr_ops = other->nr_bytes = 0;
     return err;
 }

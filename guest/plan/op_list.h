@@ -19,6 +19,11 @@ struct op_list *op_list_new(uint32_t blob);
 struct plan *op_list_plan(struct op_list *list);
 
 /*
+ * Ops that are appended from here on are on another blob.
+ */
+void op_list_on(struct op_list *list, uint32_t blob);
+
+/*
  * Append one op on the list's blob.
  *
  * in:      bytes: copied, at most OP_LIST_WRITE_MAX of them
@@ -35,7 +40,7 @@ enum guest_err op_list_copy(struct op_list *list, uint64_t from, uint64_t to, ui
                             enum cell_op_note note, struct guest_err_detail *detail);
 
 /*
- * Appends all writes of another list of the same blob, which is empty then.
+ * Appends all ops of another list, which is empty then.
  */
 enum guest_err op_list_append(struct op_list *list, struct op_list *other,
                               struct guest_err_detail *detail);

@@ -12,8 +12,12 @@
 #include "guest/abi/error.h"
 #include "src/cmd/cmd.h"
 #include "src/graph/graph.h"
+#include "src/plan/image_plan.h"
 #include "src/plan/repair.h"
 #include "src/wire/decode.h"
+
+/* A repaired extent of an image of several files may get this much longer. */
+#define EXTENT_ROOM ((uint64_t)2 << 40)
 
 /* One look, with or without repairs. */
 static gboolean look(struct image *image, enum repair_mode repair, struct check_result *result,
@@ -28,24 +32,47 @@ static gboolean look(struct image *image, enum repair_mode repair, struct check_
         .fix_leaks = repair != REPAIR_NONE,
         .fix_errors = repair == REPAIR_ALL,
     };
+    struct image_plan_files files = {0};
+    gboolean ok;
 
-    return repair_check(&target, result, error);
+    if (target.fix_errors && image_extent(image, 0) != NULL)
+        image_plan_files_init(&files, image, EXTENT_ROOM);
+    target.files = files.targets;
+    ok = repair_check(&target, result, error);
+    g_clear_pointer(&files.targets, g_array_unref);
+    return ok;
+}
+
+/* An image of several files is opened as a whole. */
+static gboolean open_again(struct image **image, const struct image_open_options *options,
+                           GError **error)
+{
+    if (image_extent(*image, 0) == NULL)
+        return image_reopen(*image, error);
+    g_clear_pointer(image, image_free);
+    *image = image_open(options, error);
+    return *image != NULL;
 }
 
 /* What was repaired is reported, and the image looked at again. */
-static gboolean look_again(struct image *image, const struct options *opt,
-                           struct check_result *result, GError **error)
+static gboolean look_again(struct image **image, const struct options *opt,
+                           const struct image_open_options *options, struct check_result *result,
+                           GError **error)
 {
-    struct check_result again = {.filename = result->filename, .format = result->format};
+    struct check_result again = {.filename = options->filename};
     gboolean ok;
 
     if (!opt->quiet && opt->output != OUTPUT_JSON) {
         human_check_repaired(stdout, result->leaks_fixed, result->corruptions_fixed);
     }
-    ok = image_reopen(image, error) && look(image, REPAIR_NONE, &again, error);
+    ok = open_again(image, options, error) && look(*image, REPAIR_NONE, &again, error);
     again.leaks_fixed = result->leaks_fixed;
     again.corruptions_fixed = result->corruptions_fixed;
     *result = again;
+    if (ok) {
+        result->filename = image_filename(*image);
+        result->format = image_format(*image);
+    }
     return ok;
 }
 
@@ -66,19 +93,21 @@ static int report_failure(const GError *error)
     return EXIT_STATUS_ERROR;
 }
 
-static int check_image(struct image *image, const struct options *opt)
+static int check_image(struct image **image, const struct options *opt,
+                       const struct image_open_options *options)
 {
-    struct check_result result = {.filename = image_filename(image), .format = image_format(image)};
+    struct check_result result = {.filename = image_filename(*image),
+                                  .format = image_format(*image)};
     g_autoptr(GError) error = NULL;
     gboolean ok;
 
-    if (image_cell(image) == NULL) {
+    if (image_cell(*image) == NULL) {
         wording_report_check_unsupported(); /* raw */
         return EXIT_STATUS_CHECK_UNSUPPORTED;
     }
-    ok = look(image, opt->repair, &result, &error);
+    ok = look(*image, opt->repair, &result, &error);
     if (ok && (result.leaks_fixed || result.corruptions_fixed)) {
-        ok = look_again(image, opt, &result, &error);
+        ok = look_again(image, opt, options, &result, &error);
     }
     if (!ok) {
         return report_failure(error);
@@ -115,5 +144,5 @@ int cmd_check(const struct invocation *inv)
         g_error_free(error);
         return EXIT_STATUS_ERROR;
     }
-    return check_image(image, opt);
+    return check_image(&image, opt, &options);
 }

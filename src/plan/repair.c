@@ -18,6 +18,9 @@ static gboolean write_repairs(const struct repair_target *t, GError **error)
     struct apply_target target = {
         .blob = t->blob, .endpoint = t->endpoint, .limit_bytes = LIMIT_BYTES};
 
+    if (t->files != NULL)
+        return apply_plan_flushed(t->cell, (const struct apply_target *)t->files->data,
+                                  t->files->len, error);
     return apply_plan_flushed(t->cell, &target, 1, error);
 }
 

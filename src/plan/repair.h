@@ -19,6 +19,7 @@ struct repair_target {
     uint32_t blob; /* of the image's own file */
     struct endpoint *endpoint;
     const char *filename; /* for messages */
+    const GArray *files; /* of struct apply_target: what may be written to; NULL: that file alone */
     gboolean fix_leaks;
     gboolean fix_errors;
 };

@@ -4,7 +4,7 @@
 # reads and checks afterwards is what was there.
 . "$(dirname "$0")/../lib/libtest.sh"
 requires_stock
-plan 12
+plan 37
 
 # An image of 3 MiB: the redundant directory is sector 21, its table 22; the directory 26, 27.
 rgd=$((21 * 512)) rgt=$((22 * 512)) gd=$((26 * 512)) gt=$((27 * 512))
@@ -90,7 +90,131 @@ start=$(date +%s)
 run check -r all b.vmdk
 [ $(($(date +%s) - start)) -lt 20 ]
 ok "a directory that leads to one table again and again does not take long"
-"$stock" create -q -f vmdk -o subformat=twoGbMaxExtentSparse t.vmdk 3M
-run check -r all t.vmdk
+
+# What two use: each grain gets a place of its own, and nothing else changes.
+fresh
+poke a.vmdk $((gt + 4)) 80
+poke a.vmdk $((rgt + 4)) 80
+"$stock" convert -O raw a.vmdk expected.raw
+run check a.vmdk
+exits 2 && says 'ERROR: the grain of sector 256 lies over another' && prints '1 errors were found'
+ok "two entries with one grain are found"
+run check -r all a.vmdk
+restored 1 && same_tables && "$stock_io" -f vmdk -c 'write -q -P 9 64k 64k' a.vmdk &&
+    "$stock_io" -f raw -c 'write -q -P 9 64k 64k' expected.raw && "$stock" compare -q -f vmdk -F raw a.vmdk expected.raw
+ok "they are separated: a write to one leaves the other as it was"
+for over in 14 1b 16 1a; do # descriptor, table, redundant table, directory
+    fresh
+    poke a.vmdk $((gt + 4)) ${over}000000
+    poke a.vmdk $((rgt + 4)) ${over}000000
+    "$stock" convert -O raw a.vmdk expected.raw
+    cp a.vmdk before
+    run check a.vmdk
+    exits 2 && says 'ERROR: the grain of sector 128 lies over metadata' && cmp -s a.vmdk before
+    ok "a grain over metadata is found (sector 0x$over)"
+    run check -r all a.vmdk
+    # what the grain showed of the tables has changed with them
+    exits 0 && prints '1 corruptions' && "$stock" check -q a.vmdk && run check a.vmdk && exits 0
+    ok "and moved"
+done
+fresh
+poke a.vmdk $((gt + 8)) 8100
+poke a.vmdk $((rgt + 8)) 8100
+"$stock" convert -O raw a.vmdk expected.raw
+run check -r all a.vmdk
+restored 1
+ok "a grain that lies across two others is moved"
+"$stock" create -q -f vmdk b.vmdk 100M
+"$stock_io" -f vmdk -c 'write -q 0 64k' -c 'write -q 40M 64k' b.vmdk
+python3 - b.vmdk <<'END'
+import struct, sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(48)
+    for at in struct.unpack("<QQ", f.read(16)):
+        f.seek(at * 512)
+        first = f.read(4)
+        f.seek(at * 512 + 4)
+        f.write(first)
+END
+cp b.vmdk before
+run check -r all b.vmdk
+exits 2 && says 'ERROR: grain table 1 lies over other metadata' && cmp -s b.vmdk before
+ok "a table that two entries name is reported and stays"
+
+# Streams: markers and tables must say the same.
+vmdkfab stream s.vmdk
+run check s.vmdk
+exits 0 && prints 'No errors'
+ok "a sound stream"
+vmdkfab stream s.vmdk lba=128
+run check s.vmdk
+exits 2 && says 'ERROR: the marker of the grain of sector 0 is wrong'
+ok "a marker of another grain"
+vmdkfab stream s.vmdk size=4294967295
+run check s.vmdk
+exits 2 && says 'ERROR: the marker of the grain of sector 0 is wrong'
+ok "a marker with more bytes than there are"
+vmdkfab stream s.vmdk
+table=$(grep -abo -m1 -P '\x04\0{7}\0{4}\x01\0{3}' s.vmdk | head -1 | cut -d: -f1)
+poke s.vmdk "$table" 05
+cp s.vmdk before
+run check s.vmdk
+exits 2 && says 'ERROR: the marker of grain table 0 is wrong'
+ok "a table's marker"
+run check -r all s.vmdk
+exits 2 && says 'marker of grain table 0' && cmp -s s.vmdk before
+ok "of markers nothing is repaired"
+"$QEMU_IMG" convert -O vmdk -o subformat=streamOptimized expected.raw s.vmdk
+run check s.vmdk
+exits 0
+ok "our own streams are sound"
+"$stock" convert -O vmdk -o subformat=streamOptimized expected.raw s.vmdk
+run check s.vmdk
+exits 0
+ok "and stock's"
+
+# Images of several files: each is mended as a single one is.
+split() {
+    rm -f t*.vmdk
+    "$stock" create -q -f vmdk -o subformat=twoGbMaxExtentSparse t.vmdk 2100M
+    "$stock_io" -f vmdk -c 'write -q -P 1 0 256k' -c 'write -q -P 2 2060M 256k' t.vmdk
+    # Of each extent: where its table and its redundant table are, bytes.
+    read -r gt rgt < <(python3 -c '
+import struct, sys
+with open(sys.argv[1], "rb") as f:
+    f.seek(48)
+    for at in reversed(struct.unpack("<QQ", f.read(16))):
+        f.seek(at * 512)
+        print(struct.unpack("<I", f.read(4))[0] * 512, end=" ")
+' t-s00$1.vmdk)
+}
+# mended FIXED SECTOR-OF-FINDING: and stock finds the content that it found before
+mended() {
+    "$stock" convert -O qcow2 t.vmdk expected.qcow2
+    run check -r all t.vmdk
+    exits 0 && prints "$1 corruptions" && says "sector $2\b" && "$stock" check -q t.vmdk && run check t.vmdk && exits 0 &&
+        "$stock" compare -q t.vmdk expected.qcow2
+}
+for extent in 1 2; do
+    start=$(((extent - 1) * 4194304))
+    used=$(((extent - 1) * 195)) # the first grain that is written to: 2060M is 12M into the second
+    [ $extent = 1 ] || used=192
+    split $extent
+    poke t-s00$extent.vmdk $((rgt + used * 4)) ffffff7f 00000001
+    mended 2 $((start + used * 128))
+    ok "extent $extent: a redundant table is made from the table"
+    split $extent
+    entry=$(od -An -tx1 -N4 -j $((gt + used * 4)) t-s00$extent.vmdk)
+    # shellcheck disable=SC2086 # bytes
+    for table in $gt $rgt; do poke t-s00$extent.vmdk $((table + used * 4 + 4)) $entry; done
+    mended 1 $((start + used * 128 + 128))
+    ok "extent $extent: two entries with one grain"
+    split $extent
+    for table in $gt $rgt; do poke t-s00$extent.vmdk $((table + used * 4 + 4)) 01000000; done
+    mended 1 $((start + used * 128 + 128))
+    ok "extent $extent: a grain over the descriptor's place"
+done
+"$stock" create -q -f vmdk -o subformat=twoGbMaxExtentFlat f.vmdk 3M
+run check -r all f.vmdk
 exits 63
-ok "images of several files are not repaired"
+ok "in flat files there is nothing to mend"

@@ -40,8 +40,50 @@ interrupted() {
     [ $n -gt 1 ] || { diag "nothing was interrupted"; return 1; }
 }
 
+# damage TABLE..: two entries with one grain and one over the descriptor, in each table of both extents
+damage() {
+    python3 - "$@" <<'END'
+import struct, sys
+for name, used in zip(sys.argv[1:], (1, 192)):
+    with open(name, "r+b") as f:
+        f.seek(48)
+        tables = [struct.unpack("<I", (f.seek(at * 512), f.read(4))[1])[0] * 512 for at in struct.unpack("<QQ", f.read(16))]
+        f.seek(tables[1] + used * 4)
+        entry = f.read(4)
+        for table in tables:
+            f.seek(table + used * 4 + 16)
+            f.write(entry + struct.pack("<I", 1))
+        f.seek(tables[0] + used * 4 + 4)
+        f.write(b"\xff\xff\xff\x7f")
+END
+}
+
+# repaired HOW: check -r all, interrupted; it reads as before, and the next one ends the work
+repaired() {
+    local how=$1 n inject
+    rm -rf base && mkdir base
+    (cd base && "$stock" create -q -f vmdk -o subformat=twoGbMaxExtentSparse t.vmdk 2100M &&
+        "$stock_io" -f vmdk -c 'write -q -P 3 64k 300k' -c 'write -q -P 4 2060M 64k' t.vmdk &&
+        damage t-s001.vmdk t-s002.vmdk && "$stock" convert -O qcow2 t.vmdk ../expected.qcow2) || return
+    for ((n = 1; ; n++)); do
+        rm -rf work && cp -a --sparse=always base work && cd work || return
+        case $how in
+        kill) inject=signal=KILL ;;
+        *) inject=error=$how ;;
+        esac
+        (exec 2>/dev/null; strace -f -qq -o ../trace -e trace="$writes" -e inject="$writes:$inject:when=$n" "$QEMU_IMG" check -r all t.vmdk >../said 2>&1)
+        grep -qE 'INJECTED|killed by SIGKILL' ../trace || { cd ..; break; }
+        "$stock" compare -q t.vmdk ../expected.qcow2 && "$QEMU_IMG" check -q -r all t.vmdk 2>/dev/null &&
+            "$QEMU_IMG" check -q t.vmdk && "$stock" compare -q t.vmdk ../expected.qcow2 ||
+            { diag "$how at write $n"; cd ..; return 1; }
+        hits=$((hits + 1))
+        cd ..
+    done
+    [ $n -gt 2 ] || { diag "nothing was interrupted"; return 1; }
+}
+
 hits=0
-plan 12
+plan 14
 truncate -s 2100M content.raw
 "$stock_io" -f raw -c 'write -q -P 3 100k 300k' -c 'write -q -P 4 2060M 64k' content.raw
 for kind in twoGbMaxExtentSparse twoGbMaxExtentFlat; do
@@ -52,5 +94,9 @@ for kind in twoGbMaxExtentSparse twoGbMaxExtentFlat; do
             ok "$how: $kind from ${sizes% *} to ${sizes#* }"
         done
     done
+done
+for how in kill EIO; do
+    repaired $how
+    ok "$how: repair of twoGbMaxExtentSparse"
 done
 diag "$hits interruptions"

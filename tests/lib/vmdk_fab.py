@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds VMDK extents field by field, right or wrong.
 
-usage: vmdk_fab.py stream|cowd|sesparse FILE [NAME=NUMBER]...
+usage: vmdk_fab.py stream|sparse|cowd|sesparse FILE [NAME=NUMBER]...
 
 Each starts as a small correct extent; a NAME sets one field of its header, or
 one of the names listed with each function. Numbers are Python's (0x10, 1<<60).
 
     stream    streamOptimized, 1 MiB, grains 0 ("A") and 2 ("B"), footer
+    sparse    hosted sparse, 128 KiB, 4 KiB grains 0, 1 and 20 in two tables, both directories
     cowd      VMFS sparse, 8 MiB, 4 KiB grains 0 ("A") and 2 ("B")
     sesparse  32 MiB, grains 0 and 1, an unmapped and a zeroed one
 """
@@ -102,8 +103,25 @@ def stream(lies):
     return out[: len(out) - lies.get("cut", 0)]
 
 
+def sparse(lies):
+    """header_NAME: fields; gdeN, rgdeN: of the directories; gteN, rgteN: of the tables."""
+    heads = {k[7:]: lies[k] for k in lies if k.startswith("header_")}
+    fields = dict(version=1, flags=3, capacity=256, grain_size=8, descriptor_size=1, gtes_per_gt=16)
+    fields.update(rgd_offset=2, gd_offset=3, overhead=8, compression=0)
+    out = header(**{**fields, **heads}) + DESCRIPTOR.replace(b"streamOptimized", b"monolithicSparse").ljust(SECTOR, b"\0")
+    grains = {0: 8, 1: 16, 20: 24}
+    tables = {"rg": (4, 5), "g": (6, 7)}
+    for prefix in tables:
+        out += padded(struct.pack("<2I", *(lies.get("%sde%d" % (prefix, i), at) for i, at in enumerate(tables[prefix]))))
+    for prefix in tables:
+        for first in (0, 16):
+            entries = (lies.get("%ste%d" % (prefix, i), grains.get(i, 0)) for i in range(first, first + 16))
+            out += padded(struct.pack("<16I", *entries))
+    return out + b"".join(byte * 4096 for byte in (b"A", b"B", b"C"))
+
+
 def cowd(lies):
-    """version, flags, capacity, grain_size, gd_offset, gd_entries, free; gte0; ids: a text with ids."""
+    """version, flags, capacity, grain_size, gd_offset, gd_entries, free; gte0, gte3; ids: a text with ids."""
     names = ("version", "flags", "capacity", "grain_size", "gd_offset", "gd_entries", "free")
     fields = dict(zip(names, (1, 3, 16384, 8, 4, 1, 200)), **take(lies, *names))
     out = (b"COWD" + struct.pack("<7I", *fields.values())).ljust(SECTOR, b"\0")
@@ -111,7 +129,7 @@ def cowd(lies):
         out += b"CID=1\nparentCID=ffffffff\n"
     out = out.ljust(4 * SECTOR, b"\0") + struct.pack("<I", 8).ljust(4 * SECTOR, b"\0")
     table = [0] * 4096
-    table[0], table[2], table[3] = lies.get("gte0", 40), 48, 1
+    table[0], table[2], table[3] = lies.get("gte0", 40), 48, lies.get("gte3", 0)
     return out + struct.pack("<4096I", *table) + b"A" * 4096 + b"B" * 4096
 
 
@@ -149,7 +167,7 @@ def main():
     kind, path = sys.argv[1:3]
     lies = {name: number(value) for name, _, value in (word.partition("=") for word in sys.argv[3:])}
     with open(path, "wb") as out:
-        out.write({"stream": stream, "cowd": cowd, "sesparse": sesparse}[kind](lies))
+        out.write({"stream": stream, "sparse": sparse, "cowd": cowd, "sesparse": sesparse}[kind](lies))
 
 
 if __name__ == "__main__":
