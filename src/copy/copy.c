@@ -164,7 +164,7 @@ static guint64 zero_granule(const struct copy *copy)
     while (granule < copy->options->sparse_bytes && granule < copy->job_bytes) {
         granule *= 2;
     }
-    return MAX(granule, copy->shape->unit_bytes);
+    return MAX(granule, copy->shape->zero_bytes);
 }
 
 /*

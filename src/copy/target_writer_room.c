@@ -34,24 +34,27 @@ static gboolean wait_served(struct writer *writer, struct target_fault *fault)
     return !writer->abandoned || let_go(fault);
 }
 
-/* The offset of a run inside the unit that the run before it has its end in; FALSE: another unit.
+/*
+ * The offset of a run inside the unit that the data before it has its end in; FALSE: another unit.
+ * Between the two there may be zeros, which have no place of their own.
  */
 static gboolean same_unit(const struct writer *writer, const GArray *out,
                           const struct cell_place *run, guint64 *out_offset)
 {
     guint64 unit = writer->target.shape.unit_bytes;
-    const struct cell_place *last;
 
-    if (run->start % unit == 0 || out->len == 0) {
-        return FALSE;
+    for (guint i = out->len; run->start % unit != 0 && i > 0; i--) {
+        const struct cell_place *last = &g_array_index(out, struct cell_place, i - 1);
+
+        if ((last->start + last->length - 1) / unit != run->start / unit) {
+            return FALSE;
+        }
+        if (last->kind == CELL_PLACE_DATA) {
+            *out_offset = last->offset + (run->start - last->start);
+            return TRUE;
+        }
     }
-    last = &g_array_index(out, struct cell_place, out->len - 1);
-    if (last->kind != CELL_PLACE_DATA ||
-        (last->start + last->length - 1) / unit != run->start / unit) {
-        return FALSE;
-    }
-    *out_offset = last->offset + (run->start - last->start);
-    return TRUE;
+    return FALSE;
 }
 
 /* Spends the lease on data that begins inside a unit: the unit is taken whole, once. */
