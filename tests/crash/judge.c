@@ -202,7 +202,9 @@ static gboolean is_damaged(const struct crash_case *c)
 static void judge_stock(struct trial *t, const struct disk *disk)
 {
     g_autofree char *path = g_build_filename(t->bench.dir, "state", NULL);
-    g_assert_true(g_file_set_contents(path, (char *)disk->file[0]->data, disk->file[0]->len, NULL));
+    /* NONE: not flushed, as a file that replaces another is by default */
+    g_assert_true(g_file_set_contents_full(path, (char *)disk->file[0]->data, disk->file[0]->len,
+                                           G_FILE_SET_CONTENTS_NONE, 0600, NULL));
     int status = bench_status(&t->bench, "qemu-img check -q %s -f %s state",
                               is_damaged(t->c) ? "-r all" : "", t->bench.format);
     if (status == 2 && strcmp(t->bench.format, "vdi") == 0)

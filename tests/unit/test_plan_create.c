@@ -105,8 +105,8 @@ static void run_stock(const Abi__Qcow2CreateOptions *o, uint64_t size, const cha
     argv[n++] = image;
     argv[n++] = size_text;
     argv[n] = NULL;
-    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL,
-                               &status, NULL));
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_LEAVE_DESCRIPTORS_OPEN, NULL,
+                               NULL, NULL, NULL, &status, NULL));
     g_assert_cmpint(status, ==, 0);
 }
 

@@ -48,8 +48,9 @@ static gboolean ask_stock(const Abi__MeasureRequest *request, uint64_t *required
     g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, request->size);
     const char *argv[] = {stock, "measure", "-O", "qcow2", "-o", options, "--size", size, NULL};
     int status = 0;
-    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
-                               &out, NULL, &status, NULL));
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL,
+                               G_SPAWN_LEAVE_DESCRIPTORS_OPEN | G_SPAWN_STDERR_TO_DEV_NULL, NULL,
+                               NULL, &out, NULL, &status, NULL));
     if (status != 0)
         return FALSE;
     g_assert_true(g_str_has_prefix(out, "required size: "));
