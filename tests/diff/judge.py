@@ -120,10 +120,34 @@ def _map(tools, folder, name, env):
     return "\n".join(str(m) for m in merged)
 
 
-def written_image(case, tools, name, stock_dir, our_dir):
+class Verdicts:
+    """What was found about the files that one stock run left, and about those
+    that ours left in one kind of cell: in the next kind they are the same
+    mostly, and then nothing is looked at twice."""
+
+    def __init__(self):
+        self.answers = {}  # (question, name) -> what a stock tool said of stock's file
+        self.files = {}  # name -> [(path of ours, differences)]
+
+    def of_stock(self, question, name, ask):
+        key = (question, name)
+        if key not in self.answers:
+            self.answers[key] = ask()
+        return self.answers[key]
+
+    def of_ours(self, name, path, judge):
+        known = self.files.setdefault(name, [])
+        for other, found in known:
+            if same_bytes(other, path):
+                return found
+        known.append((path, judge()))
+        return known[-1][1]
+
+
+def written_image(case, tools, name, stock_dir, our_dir, verdicts):
     """Compares one image that the command wrote or changed, with stock tools."""
     env = tools.environment()
-    facts, kind = _facts(tools, stock_dir, name, env)
+    facts, kind = verdicts.of_stock("info", name, lambda: _facts(tools, stock_dir, name, env))
     our_facts, _ = _facts(tools, our_dir, name, env)
     found = difference(
         "info " + name, json.dumps(facts, indent=1, sort_keys=True), json.dumps(our_facts, indent=1, sort_keys=True)
@@ -143,9 +167,9 @@ def written_image(case, tools, name, stock_dir, our_dir):
         found += _snapshot(tools, name, snapshot["name"], kind, stock_dir, our_dir, env)
     if kind == "qcow2":
         found += _bitmaps(name, facts, *paths)
-        checked = [run([tools.qemu_img, "check", "-U", p], stock_dir, env) for p in paths]
-        if checked[1].code != 0 and checked[0].code != checked[1].code:
-            found.append("stock check of our %s: %s%s" % (name, readable(checked[1].out), readable(checked[1].err)))
+        checked = run([tools.qemu_img, "check", "-U", paths[1]], stock_dir, env)
+        if checked.code != 0 and run([tools.qemu_img, "check", "-U", paths[0]], stock_dir, env).code != checked.code:
+            found.append("stock check of our %s: %s%s" % (name, readable(checked.out), readable(checked.err)))
         lengths = [os.path.getsize(p) for p in paths]
         slack = max(facts["cluster-size"], SLACK_BYTES)
         if not case.argv or case.argv[0] not in ("convert", "create") or "--bitmaps" in case.argv:
@@ -153,9 +177,8 @@ def written_image(case, tools, name, stock_dir, our_dir):
         if lengths[1] > lengths[0] * SLACK_RATIO + slack:
             found.append("our %s has %d bytes, stock's %d" % (name, lengths[1], lengths[0]))
     if "map" in case.keys:
-        found += difference(
-            "map " + name, _map(tools, stock_dir, name, env), _map(tools, our_dir, name, env)
-        )
+        of_stock = verdicts.of_stock("map", name, lambda: _map(tools, stock_dir, name, env))
+        found += difference("map " + name, of_stock, _map(tools, our_dir, name, env))
     return found
 
 
@@ -210,9 +233,15 @@ def same_bytes(one, two):
     return True
 
 
-def left_behind(case, tools, stock_dir, our_dir, only=None):
+def left_behind(case, tools, stock_dir, our_dir, verdicts, only=None):
     """Differences between the folders after the two runs; of the files named
     in only, if that is given, and files that ours has too many."""
+
+    def judged(name, path):
+        return verdicts.of_ours(
+            name, path, lambda: written_image(case, tools, name, stock_dir, our_dir, verdicts)
+        )
+
     found = []
     stock_files, our_files = files_below(stock_dir), files_below(our_dir)
     for name in sorted(stock_files - our_files):
@@ -227,7 +256,7 @@ def left_behind(case, tools, stock_dir, our_dir, only=None):
         if not (os.path.isfile(one) and os.path.isfile(two)):
             continue
         if not same_bytes(one, two):
-            found += written_image(case, tools, name, stock_dir, our_dir)
+            found += judged(name, two)
     return found
 
 

@@ -129,7 +129,8 @@ class Suite:
                 stock = self._held(case, tools, tools.qemu_img, stock_dir, tools.environment())
         except workdir.SetupFailed as failed:
             return [(sandbox, ["input: %s" % failed]) for sandbox in sandboxes]
-        return [(s, self._ours(case, version, s, tools, base, stock, stock_dir)) for s in sandboxes]
+        verdicts = judge.Verdicts()
+        return [(s, self._ours(case, version, s, tools, base, stock, stock_dir, verdicts)) for s in sandboxes]
 
     def _settled(self, case, tools, env, base, sandbox):
         """Runs a case again whose runs differ in sizes on disk alone, on copies
@@ -149,7 +150,7 @@ class Suite:
         key = SIZES if workdir.blocks(outcomes[1]) != workdir.blocks(outcomes[3]) else case
         return judge.printed(key, *outcomes)
 
-    def _ours(self, case, version, sandbox, tools, base, stock, stock_dir):
+    def _ours(self, case, version, sandbox, tools, base, stock, stock_dir, verdicts):
         our_dir = os.path.join(base, sandbox, "dir")
         os.makedirs(os.path.dirname(our_dir))
         env = tools.environment(
@@ -181,7 +182,7 @@ class Suite:
             found = self._settled(case, tools, env, base, sandbox)
         # What a command that fails had begun to write is not compared.
         only = before if stock.code != 0 else None
-        return found + judge.left_behind(case, tools, stock_dir, our_dir, only)
+        return found + judge.left_behind(case, tools, stock_dir, our_dir, verdicts, only)
 
 
 def refusal(case, ours):

@@ -4,6 +4,7 @@
 import dataclasses
 import os
 import shutil
+import stat
 import subprocess
 import threading
 
@@ -162,7 +163,70 @@ class Inputs:
             self.make(case, target)
             return
         original = self._original(case)
-        subprocess.run(["cp", "-a", "--sparse=auto", original, target], check=True)
+        if not copied(original, target):
+            subprocess.run(["cp", "-a", "--sparse=auto", original, target], check=True)
+
+
+BLOCK = 4096
+ZEROS = bytes(BLOCK)
+
+
+def _copy_data(here, there, at, stop):
+    """[at, stop) of a file, without its blocks of zeros."""
+    while at < stop:
+        data = os.pread(here, min(stop - at, 256 * BLOCK), at)
+        if not data:
+            return
+        runs = [(k, data[k : k + BLOCK]) for k in range(0, len(data), BLOCK)]
+        runs = [k for k, block in runs if block != ZEROS]
+        while runs:
+            first = runs.pop(0)
+            end = first + BLOCK
+            while runs and runs[0] == end:
+                end = runs.pop(0) + BLOCK
+            os.pwrite(there, data[first:end], at + first)
+        at += len(data)
+
+
+def _copy_file(source, target, facts):
+    """One file as "cp --sparse=auto" does it: where there are holes, blocks of
+    zeros become holes as well."""
+    with open(source, "rb") as here, open(target, "xb") as there:
+        one, other, end, at = here.fileno(), there.fileno(), facts.st_size, 0
+        if facts.st_blocks * 512 >= end:
+            while at < end:
+                at += os.copy_file_range(one, other, end - at, at, at)
+        while at < end:
+            try:
+                at = os.lseek(one, at, os.SEEK_DATA)
+            except OSError:
+                break
+            stop = os.lseek(one, at, os.SEEK_HOLE)
+            _copy_data(one, other, at, stop)
+            at = stop
+        os.truncate(other, end)
+        os.fchmod(other, stat.S_IMODE(facts.st_mode))
+        os.utime(other, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+COPY_ENTRIES = 16
+COPY_BYTES = 2 << 20
+
+
+def copied(original, target):
+    """Copies a folder of a few small files here, which is cheaper than a cp for
+    each run; False, and nothing done, where there is anything else in it."""
+    entries = [(e, e.stat(follow_symlinks=False)) for e in os.scandir(original)]
+    for _, facts in entries:
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1 or facts.st_uid != os.geteuid():
+            return False
+    if len(entries) > COPY_ENTRIES or sum(f.st_blocks * 512 for _, f in entries) > COPY_BYTES:
+        return False
+    os.mkdir(target)
+    for entry, facts in entries:
+        _copy_file(entry.path, os.path.join(target, entry.name), facts)
+    shutil.copystat(original, target)
+    return True
 
 
 def blocks(folder):

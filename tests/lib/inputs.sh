@@ -57,7 +57,8 @@ mixed() {
 import random, sys
 r = random.Random(7)
 size = int(sys.argv[2])
-text = b" ".join(bytes(r.choices(b"etaoinshrdlu", k=6)) for _ in range(20000))
+letters = bytes(r.choices(b"etaoinshrdlu", k=120000))
+text = b" ".join(letters[i : i + 6] for i in range(0, 120000, 6))
 with open(sys.argv[1], "wb") as out:
     out.truncate(size)
     at = 0

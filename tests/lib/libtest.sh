@@ -171,6 +171,12 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/instar-test.XXXXXX") || exit 1
 chmod 755 "$scratch"
 trap test_end EXIT
 trap 'exit 1' HUP INT TERM
+# Where python3 is a wrapper in shell (pyenv), what it wraps is looked for once: it is slow.
+test_python=$(command -v python3) && if [ "$(head -c 2 "$test_python")" = '#!' ]; then
+    mkdir "$scratch/bin"
+    ln -s "$(python3 -c 'import sys; print(sys.executable)')" "$scratch/bin/python3"
+    PATH=$scratch/bin:$PATH
+fi
 mkdir "$scratch/work"
 : >"$scratch/stdout"
 : >"$scratch/stderr"
