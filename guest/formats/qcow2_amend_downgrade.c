@@ -75,10 +75,10 @@ static enum guest_err corrupt(struct guest_err_detail *detail, uint64_t offset)
 static enum guest_err check(const struct qcow2 *q, struct guest_err_detail *detail)
 {
     uint64_t features = q->header.incompatible_features & ~QCOW2_INCOMPAT_COMPRESSION;
-    if (q->has_data_file)
-        return err_plain(detail, GUEST_ERR_PLAN_AMEND_DATA_FILE);
     if (q->header.refcount_order != 4)
         return err_plain(detail, GUEST_ERR_PLAN_AMEND_WIDTH);
+    if (q->has_data_file)
+        return err_plain(detail, GUEST_ERR_PLAN_AMEND_DATA_FILE);
     for (uint32_t i = 0; i < q->nr_snapshots; i++) {
         if (q->snapshots[i].disk_size != qcow2_virtual_size(q) ||
             q->snapshots[i].vm_state_size > UINT32_MAX)

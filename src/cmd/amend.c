@@ -18,6 +18,7 @@
 #include "src/cmd/cmd.h"
 #include "src/graph/ask.h"
 #include "src/graph/graph.h"
+#include "src/plan/apply.h"
 #include "src/plan/image_plan.h"
 #include "src/plan/keyslot.h"
 #include "src/wire/decode.h"
@@ -96,7 +97,10 @@ static gboolean change_refcounts(struct amend *a, const struct amend_qcow2 *to, 
     }
     request.step = ABI__AMEND_STEP__AMEND_REFCOUNT_BITS;
     request.refcount_bits = to->refcount_bits;
-    return step(a, &request, error);
+    if (step(a, &request, error))
+        return TRUE;
+    apply_reword(error, "Failed to write the new reftable");
+    return FALSE;
 }
 
 static gboolean change_data_file(struct amend *a, const struct amend_qcow2 *to, GError **error)
@@ -156,7 +160,12 @@ static gboolean change_size(struct amend *a, uint64_t size_bytes, GError **error
     request.node = image_node(a->image);
     request.size = size_bytes;
     request.shrink = TRUE;
-    return change(a, CELL_METHOD_RESIZE, &request.base, size_bytes, error);
+    gboolean grows = size_bytes > image_virtual_size(a->image);
+    if (change(a, CELL_METHOD_RESIZE, &request.base, size_bytes, error))
+        return TRUE;
+    if (grows)
+        apply_reword(error, "Failed to grow the L1 table");
+    return FALSE;
 }
 
 /* Key slots, of a luks image or of LUKS inside qcow2. */

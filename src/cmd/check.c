@@ -13,6 +13,7 @@
 #include "src/cmd/cmd.h"
 #include "src/graph/graph.h"
 #include "src/plan/image_plan.h"
+#include "src/plan/apply.h"
 #include "src/plan/repair.h"
 #include "src/wire/decode.h"
 
@@ -89,7 +90,9 @@ static int report_failure(const GError *error)
     default:
         break;
     }
-    report_error("Check failed: %s", g_strerror(image_report_damage(error)));
+    int number = apply_errno(error);
+
+    report_error("Check failed: %s", g_strerror(number ? number : image_report_damage(error)));
     return EXIT_STATUS_ERROR;
 }
 

@@ -6,6 +6,7 @@
  * it hold is copied, by the copy engine; then, unless told otherwise, the overlay is emptied by a
  * plan of its cell.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,6 +94,29 @@ static gboolean grow(struct image *target, uint64_t size_bytes, GError **error)
                           size_bytes + TABLES_LIMIT(size_bytes), error);
 }
 
+/* Stock's job knows no more than an errno of why the base did not grow. */
+static gboolean reword_growth(GError **error)
+{
+    int number = apply_errno(*error);
+
+    switch (wire_error_code(*error)) {
+    case GUEST_ERR_PLAN_ZERO_V2:
+    case GUEST_ERR_PLAN_V2_SNAPSHOTS:
+        number = ENOTSUP;
+        break;
+    case GUEST_ERR_PLAN_L1_TOO_LARGE:
+        number = EFBIG;
+        break;
+    default:
+        break;
+    }
+    if (number != 0) {
+        g_clear_error(error);
+        wording_fail(error, "Block job failed: %s", g_strerror(number));
+    }
+    return FALSE;
+}
+
 /* Opens the base for writing, as large as the top is: a cell that has grown an image is spent. */
 static struct image *open_target(const struct commit *commit, GError **error)
 {
@@ -104,7 +128,7 @@ static struct image *open_target(const struct commit *commit, GError **error)
     if (target == NULL || size_bytes <= image_virtual_size(target)) {
         return target;
     }
-    ok = grow(target, size_bytes, error);
+    ok = grow(target, size_bytes, error) || reword_growth(error);
     if (apply_explains() && ok) {
         return target;
     }

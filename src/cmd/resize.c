@@ -81,15 +81,31 @@ static struct image *open_image(void *user, GError **error)
     return image;
 }
 
+/* What stock does with a qcow2 image first when it grows, and so complains about. */
+static const char *const grow_sentences[] = {
+    [PREALLOC_OFF] = "Failed to grow the L1 table",
+    [PREALLOC_METADATA] = "Allocating clusters failed",
+    [PREALLOC_FALLOC] = "Failed to resize underlying file: Could not preallocate new data",
+    [PREALLOC_FULL] = "Failed to resize underlying file: Could not write zeros for preallocation",
+};
+
 static gboolean resize_planned(const struct invocation *inv, struct image **image,
                                uint64_t size_bytes, GError **error)
 {
     Abi__ResizeRequest request = ABI__RESIZE_REQUEST__INIT;
+    gboolean grows = size_bytes > image_virtual_size(*image);
+    gboolean is_qcow2 = strcmp(image_format(*image), "qcow2") == 0;
 
     request.size = size_bytes;
     request.preallocation = (Abi__Preallocation)inv->opt.preallocation;
     request.shrink = inv->opt.shrink;
-    return resize_image(image, &request, open_image, (void *)inv, error);
+    if (resize_image(image, &request, open_image, (void *)inv, error))
+        return TRUE;
+    if (!is_qcow2)
+        apply_reword(error, "Could not resize file");
+    else if (grows)
+        apply_reword(error, grow_sentences[inv->opt.preallocation]);
+    return FALSE;
 }
 
 /* The image that a filter or raw lets through belongs to the node over it: it stays open. */

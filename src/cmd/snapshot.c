@@ -17,6 +17,7 @@
 #include "src/cmd/cmd.h"
 #include "src/graph/ask.h"
 #include "src/graph/graph.h"
+#include "src/plan/apply.h"
 #include "src/plan/image_plan.h"
 #include "src/wire/decode.h"
 
@@ -62,7 +63,7 @@ static int errno_of(const GError *error)
     case GUEST_ERR_SNAPSHOT_NOT_FOUND:
         return ENOENT;
     default:
-        return 0;
+        return apply_errno(error);
     }
 }
 

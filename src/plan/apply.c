@@ -152,9 +152,26 @@ gboolean apply_plan(struct cell *cell, const struct apply_target *targets, unsig
         *out_errno = failed;
     if (out_note != NULL)
         *out_note = note;
-    g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not write %s: %s",
-                apply_note_name(note), g_strerror(failed));
+    g_set_error(error, APPLY_ERROR, failed, "Could not write %s: %s", apply_note_name(note),
+                g_strerror(failed));
     return FALSE;
+}
+
+G_DEFINE_QUARK(instar - apply - error, apply_error)
+
+int apply_errno(const GError *error)
+{
+    return error != NULL && error->domain == APPLY_ERROR ? error->code : 0;
+}
+
+void apply_reword(GError **error, const char *sentence)
+{
+    int number = error != NULL ? apply_errno(*error) : 0;
+
+    if (number == 0)
+        return;
+    g_clear_error(error);
+    g_set_error(error, APPLY_ERROR, number, "%s: %s", sentence, g_strerror(number));
 }
 
 gboolean apply_plan_flushed(struct cell *cell, const struct apply_target *targets,

@@ -12,6 +12,16 @@
 #include "src/io/endpoint.h"
 #include "src/sandbox/sandbox.h"
 
+/* The domain of a plan's writes that failed: the code is the errno. */
+#define APPLY_ERROR apply_error_quark()
+GQuark apply_error_quark(void);
+
+/* The errno of a plan's write that failed; 0: it was something else. */
+int apply_errno(const GError *error);
+
+/* Tells a plan's write that failed in other words, "SENTENCE: reason"; nothing else is changed. */
+void apply_reword(GError **error, const char *sentence);
+
 /* The blobs a plan may write to, by id. A plan that names any other is refused. */
 struct apply_target {
     uint32_t blob;

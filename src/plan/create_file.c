@@ -129,7 +129,7 @@ static gboolean set_size(struct endpoint *endpoint, uint64_t size_bytes,
     if (preallocation == PREALLOC_FALLOC && size_bytes > old) {
         err = endpoint_allocate(endpoint, old, size_bytes - old);
         if (err)
-            return fail(error, "Could not preallocate data for the new file", err);
+            return fail(error, "Could not preallocate new data", err);
     }
     if (preallocation == PREALLOC_FULL && size_bytes > old) {
         err = write_zeros(endpoint, old, size_bytes - old);

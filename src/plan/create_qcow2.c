@@ -53,15 +53,30 @@ static gboolean plan_qcow2(struct cell *cell, const struct create_qcow2 *options
     return FALSE;
 }
 
+/* What stock says when there is room for an empty image, but not for what it asks for ahead. */
+static const char *const ahead_sentences[] = {
+    [PREALLOC_OFF] = NULL,
+    [PREALLOC_METADATA] = "Allocating clusters failed",
+    [PREALLOC_FALLOC] = "Failed to resize underlying file: Could not preallocate new data",
+    [PREALLOC_FULL] = "Failed to resize underlying file: Could not write zeros for preallocation",
+};
+
 /*
  * A write that failed: stock meets a full disk, and most else, when it writes the header first; a
  * limit of the file's size only behind it.
  */
-static gboolean set_write_error(int number, GError **error)
+static gboolean set_write_error(const struct create_qcow2 *options, int number, GError **error)
 {
+    const char *ahead = ahead_sentences[options->preallocation];
+
     if (number == 0)
         return FALSE;
     g_clear_error(error);
+    if (number == ENOSPC && ahead != NULL && options->data_file == NULL) {
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not resize image: %s: %s",
+                    ahead, g_strerror(number));
+        return FALSE;
+    }
     g_set_error(error, COMPAT_ERROR, number == EFBIG ? COMPAT_ERROR_LARGE : COMPAT_ERROR_SYSTEM,
                 "Could not write %s: %s", number == EFBIG ? "refcount table" : "qcow2 header",
                 g_strerror(number));
@@ -123,11 +138,11 @@ static gboolean apply_qcow2(struct cell *cell, const char *filename,
     unsigned nr_targets = options->data_file != NULL ? 2 : 1;
     if (!apply_plan(cell, targets, nr_targets, &failed, NULL, error)) {
         create_tell_close(image.endpoint);
-        return set_write_error(failed, error);
+        return set_write_error(options, failed, error);
     }
     failed = endpoint_flush(image.endpoint);
     if (failed != 0)
-        return set_write_error(failed, error);
+        return set_write_error(options, failed, error);
     image.made = data.made = FALSE;
     return TRUE;
 }
