@@ -12,8 +12,8 @@
 #include "guest/abi/error.h"
 #include "src/cmd/cmd.h"
 #include "src/graph/graph.h"
-#include "src/plan/image_plan.h"
 #include "src/plan/apply.h"
+#include "src/plan/image_plan.h"
 #include "src/plan/repair.h"
 #include "src/wire/decode.h"
 

@@ -107,7 +107,7 @@ class Pair:
             raise StockAlone
         found = judge.printed(case, stock, self.folders[0], ours, self.folders[1])
         only = before if stock.code != 0 else judge.files_below(self.folders[1])
-        found += judge.left_behind(case, self.tools, *self.folders, only - self.unseen)
+        found += judge.left_behind(case, self.tools, *self.folders, judge.Verdicts(), only - self.unseen)
         if any(word.startswith("--preallocation=") for word in words) and found and " compare of " in found[0]:
             raise StockAlone  # the new area shows what was in freed clusters
         # Of what is copied, stock marks sectors and ours what it writes: bits too many, never too few.
