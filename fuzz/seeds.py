@@ -386,6 +386,33 @@ def create(kind, size, version=3, cluster_bits=16, refcount_order=4, flags=0, pr
     return struct.pack("<BQBBBBBQ", kind, size, version, cluster_bits, refcount_order, flags, preallocation, required) + name
 
 
+def format_plans():
+    """Input of fuzz_plan_formats.c: format, flags, size, unit, another size, then sizes."""
+    def row(kind, flags, *numbers):
+        return struct.pack("<BB%dQ" % len(numbers), kind, flags, *numbers)
+
+    kib, mib = 1 << 10, 1 << 20
+    return {
+        "vpc": row(0, 0, 5 * mib, 0, 0, 9 * mib, 100 * mib, 3000 * kib),
+        "vpc-rounded": row(0, 16, 5 * mib, 0, 0, 9 * mib, 2 * mib),
+        "vpc-fixed": row(0, 1, mib, 0, 0, 2 * mib, 300 * kib),
+        "vpc-child": row(0, 2, 5 * mib, 0, 0, 9 * mib, 300 * mib, mib),
+        "vpc-child-to-one-sector": row(0, 2, 5 * mib, 0, 0, 512),
+        "vhdx": row(1, 4, 5 * mib, mib, mib, 9 * mib, 1 << 40, mib),
+        "vhdx-large-blocks": row(1, 0, 5 * mib, 8 * mib, 2 * mib, 9 * mib, 64 << 40, mib),
+        "vhdx-fixed": row(1, 1, 3 * mib, mib, 0, 5 * mib, mib),
+        "vhdx-child": row(1, 2, 5 * mib, mib, 0, 9 * mib, 1 << 41, 3000 * kib),
+        "vdi": row(2, 0, 5 * mib, 0, 0, 900 * mib, mib, 1 << 40),
+        "vdi-static": row(2, 1, 5 * mib, 0, 0, 9 * mib, mib),
+        "parallels": row(3, 0, 5 * mib, 64 * kib, 0, 9 * mib, 900 * mib, mib),
+        "parallels-odd": row(3, 0, 5 * mib, 63 * 512, 0, 9 * mib, 900 * mib, 1000 * kib),
+        "qed": row(4, 0, 5 * mib, 4 * kib, 2, 9 * mib, 900 * mib, mib),
+        "qed-child": row(4, 2, 5 * mib, 64 * kib, 4, 9 * mib, 1 << 40),
+        "qcow": row(5, 0, 5 * mib, 0, 0),
+        "qcow-aes": row(5, 10, 5 * mib, 0, 0),
+    }
+
+
 def create_plans():
     gib = 1 << 30
     return {
@@ -485,6 +512,8 @@ def stock(folder):
         write(folder, "plan_amend", name, content)
     for name, content in bitmap_plans(images).items():
         write(folder, "plan_bitmap", name, content)
+    for name, content in format_plans().items():
+        write(folder, "plan_formats", name, content)
     for name, content in create_plans().items():
         write(folder, "plan_create", name, content)
     for name, content in vhdx_images().items():

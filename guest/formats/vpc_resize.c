@@ -35,7 +35,8 @@ static enum guest_err end_of_kept(struct vpc_resize *r, struct guest_err_detail 
         const struct vpc_locator *l = &dynamic->locator[i];
         uint64_t after;
 
-        if (l->platform_code && add_u64(l->offset, l->length, &after) && after <= r->old_end)
+        if (l->platform_code && add_u64(l->offset, l->length, &after) &&
+            align_up_u64(after, VPC_SECTOR_BYTES, &after) && after <= r->old_end)
             end = max_u64(end, after);
     }
     for (uint32_t i = 0; i < r->kept_blocks; i++) {
