@@ -12,6 +12,7 @@
 #include "src/graph/ask.h"
 #include "src/plan/apply.h"
 #include "src/plan/image_plan.h"
+#include "src/plan/resize_leftovers.h"
 #include "src/plan/vmdk_names.h"
 #include "src/wire/decode.h"
 
@@ -31,6 +32,8 @@ struct files {
     char *subformat; /* "": no image whose files are numbered */
     GPtrArray *old;  /* paths of the extents that it has */
     GPtrArray *offered;
+    gboolean drops; /* some of the old ones may be no extents afterwards */
+    gboolean noted; /* there is a record of what may be left behind */
 };
 
 static void files_clear(struct files *files)
@@ -39,6 +42,12 @@ static void files_clear(struct files *files)
     g_free(files->subformat);
     g_clear_pointer(&files->old, g_ptr_array_unref);
     g_clear_pointer(&files->offered, g_ptr_array_unref);
+}
+
+/* Where a descriptor that does not fit into its sector is written first. */
+static char *text_path_of(const struct files *files)
+{
+    return g_strdup_printf("%s.resize", files->path);
 }
 
 static gboolean fail_errno(GError **error, const char *what, const char *path)
@@ -153,14 +162,47 @@ static gboolean add_file(struct pass *pass, uint32_t blob, struct endpoint *endp
     return TRUE;
 }
 
+/* Begins the record of what may be left behind. */
+static gboolean begin_record(struct files *files, const Abi__PlanReply *reply, GError **error)
+{
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+
+    if (apply_explains() || (reply->new_files == 0 && !reply->replaces_text && !files->drops))
+        return TRUE;
+    files->noted = TRUE;
+    return leftovers_note(files->path, files->drops ? files->old : none, error);
+}
+
+/* They are made now. */
+static gboolean note_files(const struct files *files, const Abi__PlanReply *reply,
+                           const struct pass *pass, GError **error)
+{
+    g_autoptr(GPtrArray) made = g_ptr_array_new();
+
+    for (uint32_t i = 0; i < reply->new_files; i++)
+        g_ptr_array_add(made, g_ptr_array_index(files->offered, i));
+    if (reply->replaces_text)
+        g_ptr_array_add(made, pass->text_path);
+    return apply_explains() || made->len == 0 || leftovers_note(files->path, made, error);
+}
+
+/* Nothing was made: a record is not needed. */
+static void forget(const struct files *files)
+{
+    if (files->noted)
+        leftovers_done(files->path);
+}
+
 /* Makes the files that the plan asks for. */
-static gboolean make_files(const struct files *files, const Abi__PlanReply *reply,
-                           struct pass *pass, GError **error)
+static gboolean make_files(struct files *files, const Abi__PlanReply *reply, struct pass *pass,
+                           GError **error)
 {
     if (reply->new_files > files->offered->len)
         return wire_refuse(error, "new files");
     pass->replaces_text = reply->replaces_text;
     pass->unfinished = reply->unfinished;
+    if (!begin_record(files, reply, error))
+        return FALSE;
     for (uint32_t i = 0; i < reply->new_files; i++) {
         const char *path = g_ptr_array_index(files->offered, i);
         struct endpoint *endpoint = apply_explains() ? NULL : make_file(path, 0666, error);
@@ -168,6 +210,7 @@ static gboolean make_files(const struct files *files, const Abi__PlanReply *repl
         if (endpoint == NULL && !apply_explains()) {
             while (i-- > 0)
                 (void)unlink(g_ptr_array_index(files->offered, i));
+            forget(files);
             return FALSE;
         }
         add_file(pass, FIRST_FILE_BLOB + i, endpoint, VMDK_SPLIT_BYTES + TABLES_LIMIT(0));
@@ -176,14 +219,17 @@ static gboolean make_files(const struct files *files, const Abi__PlanReply *repl
         struct endpoint *endpoint =
             apply_explains() ? NULL : make_text(pass->text_path, files->path, error);
 
-        if (endpoint == NULL && !apply_explains())
+        if (endpoint == NULL && !apply_explains()) {
+            if (reply->new_files == 0)
+                forget(files);
             return FALSE;
+        }
         add_file(pass, TEXT_BLOB, endpoint, TEXT_LIMIT);
     }
-    return TRUE;
+    return note_files(files, reply, pass, error);
 }
 
-static gboolean start(struct image *image, Abi__ResizeRequest *request, const struct files *files,
+static gboolean start(struct image *image, Abi__ResizeRequest *request, struct files *files,
                       struct pass *pass, GError **error)
 {
     g_autofree ProtobufCBinaryData *names = g_new0(ProtobufCBinaryData, files->offered->len + 1);
@@ -226,11 +272,11 @@ static gboolean finish(struct image *image, const struct files *files, struct pa
     return sync_folder(files->path, error);
 }
 
-static gboolean run_pass(struct image *image, Abi__ResizeRequest *request,
-                         const struct files *files, gboolean *out_unfinished, GError **error)
+static gboolean run_pass(struct image *image, Abi__ResizeRequest *request, struct files *files,
+                         gboolean *out_unfinished, GError **error)
 {
     uint64_t limit = MIN(request->size, G_MAXINT64 / 4);
-    struct pass pass = {.text_path = g_strdup_printf("%s.resize", files->path)};
+    struct pass pass = {.text_path = text_path_of(files)};
     guint own;
     gboolean ok;
 
@@ -272,6 +318,20 @@ static gboolean open_again(struct image **image, resize_reopen *reopen, void *us
     return *image != NULL;
 }
 
+/* Removes what an earlier resize has left behind, of all names that it could have used. */
+static void sweep(const struct files *files)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+
+    if (apply_explains() || !leftovers_recorded(files->path))
+        return;
+    g_ptr_array_add(names, text_path_of(files));
+    for (uint64_t i = 0; i < VMDK_FILES_MAX && files->subformat[0] != '\0'; i++)
+        g_ptr_array_add(names, vmdk_extent_path(files->path, files->subformat, i));
+    leftovers_remove(files->path, names, files->old);
+    leftovers_done(files->path);
+}
+
 static gboolean resize_files(struct image **image, Abi__ResizeRequest *request,
                              resize_reopen *reopen, void *user, struct files *files, GError **error)
 {
@@ -279,6 +339,8 @@ static gboolean resize_files(struct image **image, Abi__ResizeRequest *request,
 
     if (!files_find(*image, request->size, files, error))
         return FALSE;
+    sweep(files);
+    files->drops = shrinks && files->subformat[0] != '\0' && !apply_explains();
     for (unsigned pass = 0; unfinished; pass++) {
         if (pass == PASSES_MAX)
             return wire_refuse(error, "an endless resize");
@@ -286,11 +348,13 @@ static gboolean resize_files(struct image **image, Abi__ResizeRequest *request,
             (unfinished && !open_again(image, reopen, user, error)))
             return FALSE;
     }
-    if (shrinks && files->subformat[0] != '\0' && !apply_explains()) {
+    if (files->drops) {
         if (!open_again(image, reopen, user, error))
             return FALSE;
         remove_dropped(files, *image);
     }
+    if (files->noted)
+        leftovers_done(files->path);
     return TRUE;
 }
 

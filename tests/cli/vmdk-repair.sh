@@ -186,7 +186,7 @@ with open(sys.argv[1], "rb") as f:
     for at in reversed(struct.unpack("<QQ", f.read(16))):
         f.seek(at * 512)
         print(struct.unpack("<I", f.read(4))[0] * 512, end=" ")
-' t-s00$1.vmdk)
+' "t-s00$1.vmdk")
 }
 # mended FIXED SECTOR-OF-FINDING: and stock finds the content that it found before
 mended() {

@@ -6,7 +6,7 @@
 requires_stock
 kinds="monolithicSparse monolithicSparse,zeroed_grain=on monolithicFlat"
 sizes="3000K 4M 70M 40G 1M 100K 512"
-plan $((3 * 7 * 2 + 2 * 7 + 8))
+plan $((3 * 7 * 2 + 2 * 7 + 8 + 7))
 
 mixed src.raw 3000K
 for kind in $kinds; do
@@ -83,3 +83,49 @@ ok "there is no preallocation"
 run resize a.vmdk 1M
 exits 1 && says 'shrink'
 ok "shrinking must be asked for"
+
+# What a resize that was killed has left behind is listed in a record by device and inode.
+rm -f w*.vmdk
+"$stock" create -q -f vmdk -o subformat=twoGbMaxExtentSparse w.vmdk 1G
+record() { printf 'instar resize\n%s' "$(for f; do stat -c '%d %i' "$f"; done)" >w.vmdk.resizing && echo >>w.vmdk.resizing; }
+in_the_way() { # refused, and nothing has changed
+    cp w.vmdk before
+    run resize w.vmdk 3G
+    exits 1 && says "w-s002.vmdk': File exists" && cmp -s w.vmdk before && cmp -s w-s002.vmdk mine
+}
+echo mine >mine
+cp mine w-s002.vmdk
+record w-s001.vmdk
+in_the_way && [ ! -e w.vmdk.resizing ]
+ok "a file that the record does not list is no leftover"
+record w-s002.vmdk
+ln w-s002.vmdk second
+in_the_way
+ok "nor is one with two names"
+rm w-s002.vmdk
+ln -s second w-s002.vmdk
+record second
+in_the_way && [ -L w-s002.vmdk ]
+ok "nor a link"
+rm w-s002.vmdk second
+cp mine w-s002.vmdk
+record w-s002.vmdk
+sed -i 1s/.*/other/ w.vmdk.resizing
+in_the_way
+ok "nor what some other record lists"
+rm w-s002.vmdk w.vmdk.resizing
+: >w-s002.vmdk
+cp w-s002.vmdk mine
+in_the_way && [ ! -e w.vmdk.resizing ]
+ok "nor an empty file without a record; none is left either"
+truncate -s 1M w-s002.vmdk
+record w-s002.vmdk
+run resize w.vmdk 3G
+exits 0 && [ ! -e w.vmdk.resizing ] && "$stock" check -q w.vmdk && holds 3G w.vmdk
+ok "one that is listed is taken over"
+# an extent of the image itself stays, whatever a record says
+"$stock_io" -f vmdk -c 'write -q -P 5 2100M 64k' w.vmdk
+record w-s001.vmdk w-s002.vmdk
+run resize w.vmdk 7G
+exits 0 && [ ! -e w.vmdk.resizing ] && "$stock_io" -f vmdk -c 'read -q -P 5 2100M 64k' w.vmdk
+ok "the image's own extents stay"
