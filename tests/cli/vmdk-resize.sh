@@ -113,7 +113,7 @@ record w-s002.vmdk
 sed -i 1s/.*/other/ w.vmdk.resizing
 in_the_way
 ok "nor what some other record lists"
-rm w-s002.vmdk w.vmdk.resizing
+rm -f w-s002.vmdk w.vmdk.resizing
 : >w-s002.vmdk
 cp w-s002.vmdk mine
 in_the_way && [ ! -e w.vmdk.resizing ]
