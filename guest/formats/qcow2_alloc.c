@@ -265,6 +265,7 @@ enum guest_err qcow2_alloc_init(struct qcow2_alloc *a, struct qcow2 *q,
     if (err)
         return err;
     a->blocks = arena_array(a->table_entries, sizeof(*a->blocks));
+    a->max_table = a->max_blocks = a->table_entries;
     return a->blocks ? find_end(a, detail) : err_plain(detail, GUEST_ERR_NO_MEMORY);
 }
 
@@ -316,17 +317,6 @@ static enum guest_err search(struct qcow2_alloc *a, uint64_t least, uint64_t wan
 
 /* ---- growing ---- */
 
-static bool enlarge(void **array, uint64_t old, uint64_t wanted)
-{
-    void *bigger = arena_array(wanted, 8);
-    if (!bigger)
-        return false;
-    memcpy(bigger, *array, old * 8);
-    free(*array);
-    *array = bigger;
-    return true;
-}
-
 /*
  * Makes room for `index` in the table: in memory at once, on disk at a new place. Half as much
  * again, so that it seldom happens, and so that the blocks that count the new table fit as well.
@@ -343,8 +333,9 @@ static enum guest_err grow_table(struct qcow2_alloc *a, uint64_t index,
             return err_plain(detail, GUEST_ERR_PLAN_TABLE_FULL);
     }
     uint64_t old_clusters = a->table_clusters, old_offset = a->table_offset;
-    if (!enlarge((void **)&a->table, a->table_entries, clusters * per_cluster) ||
-        !enlarge((void **)&a->blocks, a->table_entries, clusters * per_cluster))
+    if (!arena_grow((void **)&a->table, &a->max_table, clusters * per_cluster, sizeof(*a->table)) ||
+        !arena_grow((void **)&a->blocks, &a->max_blocks, clusters * per_cluster,
+                    sizeof(*a->blocks)))
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     a->table_entries = clusters * per_cluster;
     enum guest_err err = qcow2_alloc_take_all(a, clusters, &at, detail);

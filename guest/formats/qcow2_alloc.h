@@ -36,7 +36,7 @@ struct qcow2_alloc {
     unsigned block_bits; /* log2 of the clusters that a block counts */
 
     uint64_t *table; /* refcount table, decoded: offsets of blocks */
-    uint64_t table_entries;
+    uint64_t table_entries, max_table, max_blocks;
     uint64_t table_offset; /* bytes */
     uint64_t table_clusters;
     bool table_moved;              /* since the last yield: all of it is to be written */

@@ -101,17 +101,8 @@ static enum guest_err check_storable(const struct bitmap_plan *p, struct span na
 static enum guest_err append(struct bitmap_plan *p, const struct bitmap_state *s,
                              struct guest_err_detail *detail)
 {
-    if (p->nr_states == p->max_states) {
-        uint32_t room = p->max_states * 2 + 16;
-        struct bitmap_state *bigger = arena_array(room, sizeof(*bigger));
-        if (!bigger)
-            return err_plain(detail, GUEST_ERR_NO_MEMORY);
-        if (p->nr_states)
-            memcpy(bigger, p->state, p->nr_states * sizeof(*bigger));
-        free(p->state);
-        p->state = bigger;
-        p->max_states = room;
-    }
+    if (!arena_grow((void **)&p->state, &p->max_states, p->nr_states + 1ull, sizeof(*p->state)))
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
     p->state[p->nr_states++] = *s;
     p->nr_live++;
     p->live_bytes += qcow2_bitmap_entry_bytes(s->name.len);

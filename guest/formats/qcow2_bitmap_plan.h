@@ -66,7 +66,8 @@ struct bitmap_plan {
     struct source *bits; /* of other images; NULL: none */
 
     struct bitmap_state *state; /* those of the image, in its order, then new ones */
-    uint32_t nr_states, max_states, nr_old;
+    uint32_t nr_states, nr_old;
+    uint64_t max_states;
     uint32_t nr_live;       /* that the directory will have */
     uint64_t live_bytes;    /* of their entries */
     bool directory_changes; /* anything but a header */

@@ -282,25 +282,6 @@ static gboolean same_status(const struct compare *compare, const struct extent *
            a_offset == b_offset && is_last(compare, a) == is_last(compare, b);
 }
 
-/* What an extent and its neighbour on the other side have in common: the next `length` bytes. */
-static struct piece take(struct side *side, guint64 at, guint64 length)
-{
-    struct piece piece;
-
-    piece_from_extent(&side->extent, at, &piece);
-    piece.length = length;
-    piece.run_end = at + length;
-    side->extent.length -= length;
-    side->extent.start += length;
-    side->extent.offset += length;
-    side->extent.iv_offset += length;
-    if (side->extent.kind == CELL_EXTENT_COMPRESSED) {
-        side->extent.offset -= length;
-        side->extent.skip += (guint32)length;
-    }
-    return piece;
-}
-
 /* Compares one chunk; FALSE: nothing behind it matters. */
 static gboolean walk_chunk(struct compare *compare, guint64 at, guint64 *out_length)
 {
@@ -317,7 +298,7 @@ static gboolean walk_chunk(struct compare *compare, guint64 at, guint64 *out_len
         return FALSE;
     }
     for (guint side = 0; side < 2; side++) {
-        pieces[side] = take(&sides[side], at, length);
+        pieces[side] = piece_from_head(&sides[side].extent, at, length);
     }
     if (pieces[0].kind == PIECE_ZERO && pieces[1].kind == PIECE_ZERO) {
         push_job(compare);

@@ -110,6 +110,24 @@ void piece_from_extent(const struct extent *extent, guint64 start, struct piece 
     }
 }
 
+struct piece piece_from_head(struct extent *extent, guint64 start, guint64 length)
+{
+    struct piece piece;
+
+    piece_from_extent(extent, start, &piece);
+    piece.length = length;
+    piece.run_end = start + length;
+    extent->length -= length;
+    extent->start += length;
+    extent->iv_offset += length;
+    if (extent->kind == CELL_EXTENT_COMPRESSED) {
+        extent->skip += (guint32)length;
+    } else {
+        extent->offset += length;
+    }
+    return piece;
+}
+
 /* Cuts the piece at `at` of the target and keeps the rest for the next call. */
 static void split(struct feed *feed, struct piece *piece, guint64 at)
 {

@@ -41,4 +41,11 @@ gboolean feed_rest(void *user, guint64 start, guint64 length, GArray *pieces, GE
 /* Turns an extent into a piece at `start` of the target. */
 void piece_from_extent(const struct extent *extent, guint64 start, struct piece *out);
 
+/*
+ * Turns the first `length` bytes of an extent into a piece at `start`; the extent is what is left.
+ *
+ * in:      length <= extent->length
+ */
+struct piece piece_from_head(struct extent *extent, guint64 start, guint64 length);
+
 #endif

@@ -86,25 +86,6 @@ static gboolean fetch(struct rebase_feed *feed, struct side *side, GError **erro
     return TRUE;
 }
 
-/* The next `length` bytes of a side. */
-static struct piece take(struct side *side, guint64 at, guint64 length)
-{
-    struct piece piece;
-
-    piece_from_extent(&side->extent, at, &piece);
-    piece.length = length;
-    piece.run_end = at + length;
-    side->extent.length -= length;
-    side->extent.start += length;
-    side->extent.iv_offset += length;
-    if (side->extent.kind == CELL_EXTENT_COMPRESSED) {
-        side->extent.skip += (guint32)length;
-    } else {
-        side->extent.offset += length;
-    }
-    return piece;
-}
-
 /* Whether two pieces hold the same for certain, without a look at their bytes. */
 static gboolean same_for_certain(const struct piece *a, const struct piece *b)
 {
@@ -135,8 +116,8 @@ int rebase_feed_next(void *user, struct piece *out, GError **error)
     is_own = feed->old.extent.present && feed->old.extent.depth == 0;
     length = MIN(feed->old.extent.length, feed->new.extent.length);
     length = MIN(length, feed->size - feed->position);
-    *out = take(&feed->old, feed->position, length);
-    other = take(&feed->new, feed->position, length);
+    *out = piece_from_head(&feed->old.extent, feed->position, length);
+    other = piece_from_head(&feed->new.extent, feed->position, length);
     feed->position += length;
     if (is_own || same_for_certain(out, &other)) {
         out->kind = PIECE_SKIP;
