@@ -96,6 +96,61 @@ struct wentry wtable_entry(const struct qcow2_writer *w, const struct wtable *ta
 enum guest_err wtable_set(struct qcow2_writer *w, uint64_t cluster, struct wtable *table,
                           uint32_t index, struct wentry value, struct guest_err_detail *detail);
 
+/* ---- entries, qcow2_writer_entries.c ---- */
+
+/* Gives back what an entry referred to. With a data file the clusters are not counted. */
+enum guest_err wentry_release(struct qcow2_writer *w, struct wentry old,
+                              struct guest_err_detail *detail);
+
+/* An entry for data of [from, to) of a cluster at host offset `offset`, over what was there. */
+struct wentry wentry_of_data(const struct qcow2_writer *w, struct wentry old, uint64_t offset,
+                             uint64_t from, uint64_t to);
+
+/* An entry for `len` compressed bytes at host offset `offset`. */
+uint64_t wentry_of_compressed(const struct qcow2_writer *w, uint64_t offset, uint32_t len);
+
+/*
+ * Whether an entry's host cluster may be written where it is: only this entry refers to it.
+ *
+ * returns: GUEST_ERR_PLAN_CORRUPT for one that cannot be data
+ */
+enum guest_err wentry_is_owned(struct qcow2_writer *w, struct wentry old, bool *out,
+                               struct guest_err_detail *detail);
+
+/* Checks a run that the host asks for or reports: GUEST_ERR_BAD_REQUEST. */
+enum guest_err wrun_check(const struct qcow2_writer *w, const struct cell_place *run,
+                          struct guest_err_detail *detail);
+
+/* A run reads as zeros from now on. */
+enum guest_err wrun_zero(struct qcow2_writer *w, const struct cell_place *run,
+                         struct guest_err_detail *detail);
+
+/* A run lies where it was reported: in leased room, or in the data file at its own offset. */
+enum guest_err wrun_leased(struct qcow2_writer *w, const struct cell_place *run,
+                           struct guest_err_detail *detail);
+
+static inline uint64_t wrun_end(const struct cell_place *run)
+{
+    return run->start + run->length;
+}
+
+/* ---- placing, qcow2_writer_place.c ---- */
+
+/* image_writer_verbs.place */
+enum guest_err wrun_place(struct image_writer *writer, const struct cell_place *in, uint32_t nr,
+                          struct cell_place *out, uint32_t max, uint32_t *out_nr,
+                          struct guest_err_detail *detail);
+
+/* The data of virtual clusters [first, end) was written: their entries may be. */
+enum guest_err wpending_report(struct qcow2_writer *w, uint64_t first, uint64_t end,
+                               struct guest_err_detail *detail);
+
+/* The old cluster of what was placed is referred to no more once the new entry is written. */
+enum guest_err wpending_settle(struct qcow2_writer *w, const struct wpending *p,
+                               struct guest_err_detail *detail);
+
+/* ---- tables and the plan, qcow2_writer_tables.c ---- */
+
 /* Bytes of L2 tables at hand. */
 uint64_t wtable_bytes(const struct qcow2_writer *w);
 
