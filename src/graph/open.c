@@ -206,6 +206,26 @@ static struct name keys_of(const struct wire_ref *ref)
                          .encrypt_format = ref->encrypt_format};
 }
 
+/* A child that a name with keys led to is reported with them: the plain name opens it no more. */
+static void show_keys(struct image *child, const struct wire_ref *ref)
+{
+    gboolean luks = strcmp(child->format, "luks") == 0;
+    const char *secret = luks ? ref->key_secret : ref->encrypt_secret;
+    struct blockopts *full;
+
+    if (secret == NULL) {
+        return;
+    }
+    full = blockopts_new();
+    blockopts_set(full, luks ? "key-secret" : "encrypt.key-secret", secret);
+    blockopts_set(full, "driver", child->format);
+    blockopts_set(full, "file.driver", "file");
+    blockopts_set(full, "file.filename", child->filename);
+    g_free(child->filename);
+    child->filename = blockopts_to_json(full);
+    blockopts_free(full);
+}
+
 static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
                              const struct name *name, const struct image_open_options *options,
                              GError **error)
@@ -257,6 +277,9 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
         return FALSE;
     }
     parent->backing = child;
+    if (user == NULL && ref != NULL) {
+        show_keys(child, ref);
+    }
     return dialogue_link(parent, child, ref, error);
 }
 
@@ -568,6 +591,7 @@ struct image *image_open_named_by(struct graph *graph, struct image *parent,
     struct name named_keys;
     g_autoptr(Endpoint) endpoint = NULL;
     g_autofree char *display = NULL;
+    struct image *image;
 
     if (ref == NULL) {
         g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_IMAGE, "There is no backing file");
@@ -582,7 +606,11 @@ struct image *image_open_named_by(struct graph *graph, struct image *parent,
     layer.display = display;
     layer.endpoint = endpoint;
     layer.format = ref->format;
-    return open_layer(&layer, NULL, error);
+    image = open_layer(&layer, NULL, error);
+    if (image != NULL) {
+        show_keys(image, ref);
+    }
+    return image;
 }
 
 struct image *image_open_file(struct graph *graph, struct endpoint *endpoint, const char *display,

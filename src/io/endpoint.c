@@ -103,6 +103,13 @@ const char *endpoint_protocol(const struct endpoint *endpoint)
     return endpoint->ops->protocol;
 }
 
+gboolean endpoint_is_character(const struct endpoint *endpoint)
+{
+    struct stat what;
+
+    return endpoint->fd >= 0 && fstat(endpoint->fd, &what) == 0 && S_ISCHR(what.st_mode);
+}
+
 gboolean endpoint_writable(const struct endpoint *endpoint)
 {
     return endpoint->writable;

@@ -108,6 +108,9 @@ const char *endpoint_path(const struct endpoint *endpoint);
  */
 char *endpoint_shown_path(const struct endpoint *endpoint);
 const char *endpoint_protocol(const struct endpoint *endpoint); /* "file", "host_device" ... */
+
+/* Whether it is a character device (/dev/null), which has no size and keeps nothing. */
+gboolean endpoint_is_character(const struct endpoint *endpoint);
 /* Says that a range was, or may be, written through endpoint_fd: its old contents are gone. */
 void endpoint_note_write(struct endpoint *endpoint, uint64_t offset, uint64_t len);
 uint64_t endpoint_size(struct endpoint *endpoint); /* bytes, cached; see _truncate */

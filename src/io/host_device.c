@@ -34,7 +34,7 @@ static int device_pwritev(struct endpoint *endpoint, uint64_t offset, const stru
 {
     uint64_t size = endpoint_load_size(endpoint);
 
-    if (size != 0 && (offset > size || len > size - offset)) {
+    if (size != 0 && (offset > size || len > size - offset) && !endpoint_is_character(endpoint)) {
         return ENOSPC;
     }
     return descriptor_pwritev(endpoint, offset, iov, iovcnt, len);
@@ -51,7 +51,7 @@ static int device_zero(struct endpoint *endpoint, uint64_t offset, uint64_t len,
     int mode = (unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) | FALLOC_FL_KEEP_SIZE;
     int err;
 
-    if (offset > size || len > size - offset) {
+    if ((offset > size || len > size - offset) && !endpoint_is_character(endpoint)) {
         return ENOSPC;
     }
     err = descriptor_fallocate(endpoint, mode, offset, len);

@@ -134,6 +134,17 @@ void create_tell_close(struct endpoint *endpoint)
                      g_strerror(number));
 }
 
+gboolean create_was_kept(struct endpoint *endpoint, const char *format, GError **error)
+{
+    if (!endpoint_is_character(endpoint))
+        return TRUE;
+    create_tell_close(endpoint);
+    if (strcmp(format, "qcow2") == 0)
+        return wording_fail(error, "Image is not in qcow2 format");
+    return strcmp(format, "vhdx") != 0 ||
+           wording_fail(error, "Failed to write image headers: %s", g_strerror(EINVAL));
+}
+
 /* source: each format created on /dev/full by stock 7.2, 10.0 and 11.1 */
 static const struct {
     const char *format, *sentence;
@@ -228,5 +239,5 @@ gboolean create_planned_image(const struct create_opts *opts, const char *filena
     if (failed != 0)
         return create_write_error(failed, error);
     image.made = FALSE;
-    return TRUE;
+    return create_was_kept(image.endpoint, create_opts_format(opts)->name, error);
 }

@@ -40,6 +40,14 @@ gboolean create_start_plan(struct cell *cell, const struct create_opts *opts, ui
 /* In 11.1: says that the file cannot be flushed as it is closed, once a node that closes. */
 void create_tell_close(struct endpoint *endpoint);
 
+/*
+ * Looks whether a device keeps what was written to it: stock opens what it has made. What has no
+ * size (/dev/null) does not.
+ *
+ * returns: FALSE with *error in the words of the format that notices, TRUE for one that does not
+ */
+gboolean create_was_kept(struct endpoint *endpoint, const char *format, GError **error);
+
 /* A write that failed: the words every format but qcow2 has for it. FALSE, always. */
 gboolean create_write_error(int number, GError **error);
 

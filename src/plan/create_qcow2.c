@@ -144,7 +144,7 @@ static gboolean apply_qcow2(struct cell *cell, const char *filename,
     if (failed != 0)
         return set_write_error(options, failed, error);
     image.made = data.made = FALSE;
-    return TRUE;
+    return create_was_kept(image.endpoint, "qcow2", error);
 }
 
 gboolean create_qcow2_image(const struct create_opts *opts, const char *filename,
