@@ -33,6 +33,7 @@ static gboolean look_at_backing(const char *filename, struct create_opts *opts, 
     struct image_open_options options = {
         .filename = path,
         .format = create_opts_backing_fmt(opts),
+        .force_share = TRUE, /* whoever is writing to it may go on */
         .cache = CACHE_WRITEBACK,
     };
     uint64_t size;

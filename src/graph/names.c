@@ -227,7 +227,7 @@ static void finish_keys(const struct name *name, const char *format)
 
 gboolean name_take_own(const struct name *name, const char *format, GError **error)
 {
-    if (!finish_vhd_size(name, format, error)) {
+    if (!finish_vhd_size(name, format, error) || !name_check_events(name, format, error)) {
         return FALSE;
     }
     finish_keys(name, format);

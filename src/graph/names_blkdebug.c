@@ -70,7 +70,28 @@ static gboolean take_rule(GArray *rules, gboolean set_state, struct blockopts *o
     if (!blkdebug_event_find(event, &rule.event)) {
         return wording_fail(error, "invalid parameter value: %s", event);
     }
+    rule.untold = rule.event == BLKDEBUG_NEVER ? g_intern_string(event) : NULL;
     g_array_append_val(rules, rule);
+    return TRUE;
+}
+
+gboolean name_check_events(const struct name *name, const char *format, GError **error)
+{
+    if (strcmp(format, "raw") == 0) {
+        return TRUE; /* it has no tables */
+    }
+    for (guint i = 0; i < name->nodes->len; i++) {
+        const struct name_node *node = g_ptr_array_index(name->nodes, i);
+
+        for (guint j = 0; node->rules != NULL && j < node->rules->len; j++) {
+            const char *untold = g_array_index(node->rules, struct blkdebug_rule, j).untold;
+
+            if (untold != NULL) {
+                return wording_fail(error, "The blkdebug event '%s' is not built yet in instar",
+                                    untold);
+            }
+        }
+    }
     return TRUE;
 }
 

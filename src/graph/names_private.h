@@ -93,6 +93,9 @@ gboolean name_add_plain(struct name *name, const char *text, const char *driver,
 gboolean name_take_blkdebug(struct name_node *node, struct blockopts *opts, GError **error);
 gboolean name_take_blkdebug_limits(struct name_node *node, struct blockopts *opts, GError **error);
 
+/* Refuses rules that wait for what happens to one table of a format, which nothing tells. */
+gboolean name_check_events(const struct name *name, const char *format, GError **error);
+
 /* ---- names_display.c ---- */
 
 /* The options of a driver that change what is read, NULL: of a format that is not known. */

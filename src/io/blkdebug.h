@@ -39,7 +39,8 @@ enum blkdebug_io {
 
 struct blkdebug_rule {
     enum blkdebug_event event;
-    uint64_t state; /* the state in which it applies, 0: any */
+    const char *untold; /* BLKDEBUG_NEVER: the event's name, static; else NULL */
+    uint64_t state;     /* the state in which it applies, 0: any */
     gboolean set_state;
     uint64_t new_state;  /* set_state */
     int error_number;    /* else */
