@@ -30,8 +30,9 @@ qemu-io -f qcow2 -c 'write -P 9 0 64k' snap.qcow2 >/dev/null
 "$img" bitmap --add --disable snap.qcow2 b1
 cp a.qcow2 leak.qcow2
 leaked=$(stat -c %s leak.qcow2)
+cluster=$((leaked / 65536))
 truncate -s $((leaked + 65536)) leak.qcow2
-poke leak.qcow2 $((0x20000 + leaked / 65536 * 2)) 0001
+poke leak.qcow2 $((0x20000 + cluster * 2)) 0001
 "$img" create -q -f qcow2 -u -b nosuch.img -F raw orphan.qcow2 1M
 "$img" create -q -f qcow2 -o data_file=data.raw,data_file_raw=on data.qcow2 1M
 qemu-io -f qcow2 -c 'write -P 5 64k 64k' data.qcow2 >/dev/null
