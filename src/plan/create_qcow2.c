@@ -65,14 +65,17 @@ static const char *const ahead_sentences[] = {
  * A write that failed: stock meets a full disk, and most else, when it writes the header first; a
  * limit of the file's size only behind it.
  */
-static gboolean set_write_error(const struct create_qcow2 *options, int number, GError **error)
+static gboolean set_write_error(const struct create_qcow2 *options, struct endpoint *endpoint,
+                                int number, GError **error)
 {
     const char *ahead = ahead_sentences[options->preallocation];
 
     if (number == 0)
         return FALSE;
     g_clear_error(error);
-    if (number == ENOSPC && ahead != NULL && options->data_file == NULL) {
+    /* A device without room (/dev/full) fails before there is anything to make room for. */
+    if (number == ENOSPC && ahead != NULL && options->data_file == NULL &&
+        !endpoint_is_character(endpoint)) {
         g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Could not resize image: %s: %s",
                     ahead, g_strerror(number));
         return FALSE;
@@ -138,11 +141,11 @@ static gboolean apply_qcow2(struct cell *cell, const char *filename,
     unsigned nr_targets = options->data_file != NULL ? 2 : 1;
     if (!apply_plan(cell, targets, nr_targets, &failed, NULL, error)) {
         create_tell_close(image.endpoint);
-        return set_write_error(options, failed, error);
+        return set_write_error(options, image.endpoint, failed, error);
     }
     failed = endpoint_flush(image.endpoint);
     if (failed != 0)
-        return set_write_error(options, failed, error);
+        return set_write_error(options, image.endpoint, failed, error);
     image.made = data.made = FALSE;
     return create_was_kept(image.endpoint, "qcow2", error);
 }
