@@ -429,6 +429,13 @@ def create_plans():
         "data-file": create(0, gib, flags=0x10),
         "data-file-raw": create(0, gib, flags=0x30, preallocation=1),
         "zstd-lazy": create(0, gib, flags=5),
+        "vmdk": create(2, gib, required=0),
+        "vmdk-split": create(2, 5 * gib, required=10 | 0x7f00, name=b"b.vmdk"),
+        "vmdk-split-flat": create(2, 5 * gib, required=15),
+        "vmdk-flat": create(2, gib, required=5),
+        "vmdk-stream": create(2, gib, required=20, flags=2),
+        "luks": create(3, gib, required=2 | 2 << 12, name=b"x"),
+        "luks-essiv": create(3, gib, required=2 | 1 << 4 | 2 << 7 | 4 << 9 | 4 << 12, name=b"passphrase"),
     }
 
 
