@@ -394,6 +394,7 @@ def format_plans():
     kib, mib = 1 << 10, 1 << 20
     return {
         "vpc": row(0, 0, 5 * mib, 0, 0, 9 * mib, 100 * mib, 3000 * kib),
+        "vpc-from-nothing": row(0, 0, 0, 0, 0, 16384, mib),
         "vpc-rounded": row(0, 16, 5 * mib, 0, 0, 9 * mib, 2 * mib),
         "vpc-fixed": row(0, 1, mib, 0, 0, 2 * mib, 300 * kib),
         "vpc-child": row(0, 2, 5 * mib, 0, 0, 9 * mib, 300 * mib, mib),

@@ -9,6 +9,9 @@
 #include "guest/formats/format.h"
 #include "guest/formats/vhdx_layout.h"
 
+/* No file of qemu's is longer: 2^63 - 1, down to a multiple of its largest alignment. */
+#define VHDX_FILE_BYTES_MAX 0x7fffffffc0000000ull
+
 /* A header, field names of the specification. */
 struct vhdx_header {
     uint64_t sequence_number;

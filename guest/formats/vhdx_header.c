@@ -7,13 +7,10 @@
 #include "guest/lib/checked.h"
 #include "guest/lib/crc32c.h"
 
-/* No file of qemu's is longer: 2^63 - 1, down to a multiple of its largest alignment. */
-#define FILE_BYTES_MAX 0x7fffffffc0000000ull
-
 enum guest_err vhdx_read(const struct vhdx *vhdx, uint64_t offset, uint64_t len, void *buf,
                          struct guest_err_detail *detail)
 {
-    if (!range_inside_u64(offset, len, FILE_BYTES_MAX))
+    if (!range_inside_u64(offset, len, VHDX_FILE_BYTES_MAX))
         return vhdx_error(detail, VHDX_ERR_IO);
     return source_read_padded(vhdx->source, offset, len, buf, detail);
 }

@@ -129,7 +129,8 @@ static enum guest_err shape_bat(struct vhdx *vhdx, struct guest_err_detail *deta
     vhdx->chunk_ratio = (uint32_t)ratio;
     if (vhdx->bat_entries > vhdx->bat_length / VHDX_BAT_ENTRY_BYTES)
         return vhdx_error(detail, VHDX_ERR_INVALID);
-    return range_inside_u64(vhdx->bat_offset, vhdx->bat_entries * VHDX_BAT_ENTRY_BYTES, INT64_MAX)
+    return range_inside_u64(vhdx->bat_offset, vhdx->bat_entries * VHDX_BAT_ENTRY_BYTES,
+                            VHDX_FILE_BYTES_MAX)
                ? GUEST_OK
                : vhdx_error(detail, VHDX_ERR_IO);
 }

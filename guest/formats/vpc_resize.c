@@ -88,6 +88,7 @@ static enum guest_err lay_out_dynamic(struct vpc_resize *r, struct guest_err_det
         err = vpc_resize_find_hidden(r, detail);
     if (err || (needed <= dynamic->max_table_entries && !stray && r->nr_hidden == 0))
         return err;
+    r->moves_table = true;
     r->table_entries = (uint32_t)max_u64(needed, dynamic->max_table_entries);
     r->table_offset = max_u64(r->vpc->free_offset, r->old_end - VPC_FOOTER_BYTES);
     r->hidden_offset = r->table_offset + vpc_table_bytes(r->table_entries);

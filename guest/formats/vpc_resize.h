@@ -24,6 +24,7 @@ struct vpc_resize {
     uint64_t old_end, new_end; /* of the file, the footer included */
     uint64_t table_offset;     /* the new place of the BAT, or the old one */
     uint32_t table_entries;
+    bool moves_table;     /* one of no entries may move to where it is */
     uint32_t kept_blocks; /* entries from there on name no block of the disk */
     uint8_t footer[VPC_FOOTER_BYTES];
 

@@ -20,11 +20,6 @@ enum step {
     STEP_DONE,
 };
 
-static bool moves_table(const struct vpc_resize *r)
-{
-    return r->vpc->has_table && r->table_offset != r->vpc->dynamic.table_offset;
-}
-
 static uint32_t blob_of(const struct vpc_resize *r)
 {
     return r->vpc->source->blob;
@@ -141,13 +136,13 @@ static enum guest_err do_step(struct stepped_plan *plan, unsigned step, struct p
             err = vpc_resize_put_hidden(r, sink, out_more, detail);
         break;
     case STEP_TABLE:
-        if (moves_table(r)) {
+        if (r->moves_table) {
             err = put_table(r, sink, detail);
             *out_more = r->base.at < vpc_table_bytes(r->table_entries);
         }
         break;
     case STEP_SWITCH:
-        if (moves_table(r))
+        if (r->moves_table)
             err = put_switch(r, sink, detail);
         break;
     case STEP_CLEAR:

@@ -15,7 +15,7 @@ rows=(
     "vhdx block_size=8M 9M 30M 1M 9M"
     "vhdx subformat=fixed,block_state_zero=off 9M 30M 5M 9M"
 )
-plan $((3 * ${#rows[@]} + 1))
+plan $((3 * ${#rows[@]} + 2))
 
 for row in "${rows[@]}"; do
     read -r format options size sizes <<<"$row"
@@ -39,6 +39,12 @@ for row in "${rows[@]}"; do
     ok "$format $options: is sound"
 done
 
+# A table of no entries has its new one where it was.
+"$stock" create -q -f vpc -o force_size=on n.vpc 0
+truncate -s 3M n.raw
+run resize n.vpc 3M
+exits 0 && run check n.vpc && exits 0 && "$stock" compare -q -f vpc -F raw n.vpc n.raw
+ok "a VHD of nothing grows"
 "$stock" create -q -f vpc a.vpc 1M
 run resize a.vpc 3T
 exits 1 && says 'too large'
