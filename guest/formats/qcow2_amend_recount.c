@@ -11,15 +11,13 @@
 
 #include "guest/formats/qcow2_alloc.h"
 #include "guest/formats/qcow2_amend.h"
+#include "guest/formats/qcow2_block_window.h"
 #include "guest/formats/qcow2_refblock.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
 
 #define RT_OFFSET_AT 48u
 #define ORDER_AT     96u
-
-#define WINDOW_BYTES  (1u << 20)
-#define WINDOW_BLOCKS 16u
 
 /*
  * What is known of an old block, so that it is read once: how many runs of alike counts it has. One
@@ -30,24 +28,17 @@
 #define RUNS_MAX     6u         /* of a block */
 #define ALL_RUNS_MAX (1u << 20) /* of all blocks: 16 MiB */
 
-/* Counts up to `end` of a block, from where the run before ended, are `value`. */
-struct count_run {
-    uint64_t end, value;
-};
-
 /* The old counts, a block at a time. */
 struct old_counts {
     struct qcow2 *q;
     uint64_t *table; /* offsets of blocks */
     uint64_t entries;
     unsigned order, bits; /* bits: log2 of the clusters that a block counts */
-    uint8_t *window;      /* blocks [from, to) of the table, as many as were read at once */
-    uint64_t from, to;    /* empty when equal */
-    uint64_t window_max;  /* blocks */
-    uint8_t *kinds;       /* by index: KIND_*, or how many runs */
+    struct qcow2_block_window window;
+    uint8_t *kinds;   /* by index: KIND_*, or how many runs */
     uint64_t *places; /* by index: where its runs begin; of a mixed block how many counts are 0 */
     uint32_t *tails;  /* by index: counts at the end of a mixed block that are 0 */
-    struct count_run *runs;
+    struct qcow2_count_run *runs;
     uint64_t nr_runs, max_runs;
 };
 
@@ -90,50 +81,17 @@ static enum guest_err corrupt(const struct recount_plan *p, uint64_t offset,
 
 /* ---- old counts ---- */
 
-static uint64_t repeated(uint64_t value, unsigned order)
-{
-    for (unsigned bits = 1u << order; bits < 64; bits *= 2)
-        value |= value << bits;
-    return __builtin_bswap64(value);
-}
-
-/* Where the run of counts that are like the one at `i` ends, at most at nr. */
-static uint64_t run_end(const uint8_t *block, uint64_t i, uint64_t nr, unsigned order,
-                        uint64_t value)
-{
-    uint64_t in_word = 64u >> order, pattern = repeated(value, order), word;
-    for (; i < nr && i % in_word != 0; i++) {
-        if (qcow2_refblock_load(block, i, order) != value)
-            return i;
-    }
-    for (; i + in_word <= nr; i += in_word) {
-        memcpy(&word, &block[i / in_word * 8], sizeof(word));
-        if (word != pattern)
-            break;
-    }
-    while (i < nr && qcow2_refblock_load(block, i, order) == value)
-        i++;
-    return i;
-}
-
-/* The run at `i` of a block that is in the window. */
-static struct count_run run_at(const struct old_counts *o, const uint8_t *block, uint64_t i)
-{
-    uint64_t value = qcow2_refblock_load(block, i, o->order);
-    return (struct count_run){run_end(block, i + 1, 1ull << o->bits, o->order, value), value};
-}
-
 /* Runs of a block, as many as are kept: false when it has more. */
 static bool keep_runs(struct old_counts *o, uint64_t index, const uint8_t *block)
 {
-    struct count_run run = {0, 0};
+    struct qcow2_count_run run = {0, 0};
     uint64_t nr = 0;
     if (!arena_grow((void **)&o->runs, &o->max_runs, o->nr_runs + RUNS_MAX, sizeof(run)))
         return false;
     for (; run.end < 1ull << o->bits; nr++) {
         if (nr == RUNS_MAX || o->nr_runs + nr == ALL_RUNS_MAX)
             return false;
-        run = run_at(o, block, run.end);
+        run = qcow2_refblock_run(block, run.end, 1ull << o->bits, o->order);
         o->runs[o->nr_runs + nr] = run;
     }
     o->kinds[index] = (uint8_t)nr;
@@ -144,12 +102,12 @@ static bool keep_runs(struct old_counts *o, uint64_t index, const uint8_t *block
 
 static void classify(struct old_counts *o, uint64_t index, const uint8_t *block)
 {
-    struct count_run run = {0, 0};
+    struct qcow2_count_run run = {0, 0};
     uint64_t nr_free = 0;
     if (keep_runs(o, index, block))
         return;
     for (uint64_t at = 0; at < 1ull << o->bits; at = run.end) {
-        run = run_at(o, block, at);
+        run = qcow2_refblock_run(block, at, 1ull << o->bits, o->order);
         o->tails[index] = run.value ? 0 : (uint32_t)(run.end - at);
         nr_free += o->tails[index];
     }
@@ -158,74 +116,31 @@ static void classify(struct old_counts *o, uint64_t index, const uint8_t *block)
 }
 
 /*
- * Reads blocks from `index` on in one call, straight to where they are looked at: they are not read
- * again soon. Their offsets were checked (list_gone); the file may end inside the last one.
- */
-static enum guest_err read_window(struct old_counts *o, uint64_t index,
-                                  struct guest_err_detail *detail)
-{
-    struct source_piece pieces[WINDOW_BLOCKS];
-    uint64_t size = o->q->source->size_bytes, bytes = o->q->cluster_size;
-    uint64_t to = min_u64(index + o->window_max, o->entries);
-    unsigned nr = 0;
-    o->from = o->to = 0;
-    for (uint64_t i = index; i < to; i++) {
-        uint8_t *dst = &o->window[(i - index) * bytes];
-        struct source_piece *last = nr ? &pieces[nr - 1] : NULL;
-        bool wanted = o->table[i] && (o->kinds[i] == KIND_UNKNOWN || o->kinds[i] == KIND_MIXED);
-        uint64_t len = wanted ? min_u64(bytes, size - o->table[i]) : 0;
-        memset(&dst[len], 0, bytes - len);
-        if (last && wanted && last->offset + last->len == o->table[i] &&
-            (uint8_t *)last->dst + last->len == dst)
-            last->len += len;
-        else if (wanted)
-            pieces[nr++] = (struct source_piece){.offset = o->table[i], .len = len, .dst = dst};
-    }
-    enum guest_err err = o->q->source->read(o->q->source, pieces, nr, detail);
-    if (err)
-        return err;
-    o->from = index;
-    o->to = to;
-    return GUEST_OK;
-}
-
-/* Makes a block of the table one that is known, or that is in the window. */
-static enum guest_err look_block(struct old_counts *o, uint64_t index,
-                                 struct guest_err_detail *detail)
-{
-    if (o->kinds[index] != KIND_UNKNOWN && o->kinds[index] != KIND_MIXED)
-        return GUEST_OK;
-    if (index < o->from || index >= o->to) {
-        enum guest_err err = read_window(o, index, detail);
-        if (err)
-            return err;
-    }
-    if (o->kinds[index] == KIND_UNKNOWN)
-        classify(o, index, &o->window[(index - o->from) * o->q->cluster_size]);
-    return GUEST_OK;
-}
-
-/*
  * The run of old counts from a cluster on.
  *
  * out:     clusters up to out->end, which is at most the end of their block, have the count
  *          out->value
  */
-static enum guest_err old_run(struct old_counts *o, uint64_t cluster, struct count_run *out,
+static enum guest_err old_run(struct old_counts *o, uint64_t cluster, struct qcow2_count_run *out,
                               struct guest_err_detail *detail)
 {
     uint64_t index = cluster >> o->bits, first = index << o->bits;
-    *out = (struct count_run){first + (1ull << o->bits), 0};
+    *out = (struct qcow2_count_run){first + (1ull << o->bits), 0};
     if (index >= o->entries || !o->table[index])
         return GUEST_OK;
-    enum guest_err err = look_block(o, index, detail);
+    const struct qcow2_count_run *run;
+    const uint8_t *block = NULL;
+    bool known = o->kinds[index] != KIND_UNKNOWN && o->kinds[index] != KIND_MIXED;
+    enum guest_err err =
+        known ? GUEST_OK : qcow2_block_window_get(&o->window, index, &block, detail);
     if (err)
         return err;
+    if (o->kinds[index] == KIND_UNKNOWN)
+        classify(o, index, block);
     if (o->kinds[index] == KIND_MIXED) {
-        *out = run_at(o, &o->window[(index - o->from) * o->q->cluster_size], cluster - first);
+        *out = qcow2_refblock_run(block, cluster - first, 1ull << o->bits, o->order);
     } else {
-        const struct count_run *run = &o->runs[o->places[index]];
-        while (run->end <= cluster - first)
+        for (run = &o->runs[o->places[index]]; run->end <= cluster - first;)
             run++;
         *out = *run;
     }
@@ -310,7 +225,7 @@ static enum guest_err check_count(const struct recount_plan *p, uint64_t cluster
 static enum guest_err check_gone(struct recount_plan *p, uint64_t first, uint64_t nr,
                                  struct guest_err_detail *detail)
 {
-    struct count_run run = {0, 0};
+    struct qcow2_count_run run = {0, 0};
     enum guest_err err = GUEST_OK;
     for (uint64_t i = find_gone(p, first); i < p->nr_gone && p->gone[i] - first < nr; i++) {
         if (p->gone[i] >= run.end)
@@ -328,7 +243,7 @@ static enum guest_err survey_block(struct recount_plan *p, uint64_t index,
                                    struct guest_err_detail *detail)
 {
     uint64_t first = index << p->old.bits, nr = 1ull << p->old.bits;
-    struct count_run run = {first, 0};
+    struct qcow2_count_run run = {first, 0};
     enum guest_err err = check_gone(p, first, nr, detail);
     for (uint64_t at = first; at < first + nr && !err; at = run.end) {
         err = old_run(&p->old, at, &run, detail);
@@ -363,7 +278,7 @@ static enum guest_err find_run(struct recount_plan *p, uint64_t nr, struct guest
 {
     uint64_t at = 0, block = 1ull << p->old.bits, c = 0;
     while (c < p->nr_clusters && c - at < nr) {
-        struct count_run run;
+        struct qcow2_count_run run;
         if (too_full(&p->old, c, at, nr)) {
             c += block;
             at = c - p->old.tails[c / block - 1];
@@ -400,37 +315,6 @@ static enum guest_err place(struct recount_plan *p, struct guest_err_detail *det
 
 /* ---- one new block ---- */
 
-/* Bytes of which a block of counts that are alike consists, at most 8. returns: how many */
-static unsigned make_unit(unsigned order, uint64_t value, uint8_t *unit)
-{
-    for (uint64_t k = 0; k < max_u64(1, 8u >> order); k++)
-        qcow2_refblock_store(unit, k, order, value);
-    return order < 3 ? 1 : 1u << (order - 3);
-}
-
-/* Counts [from, to) of a block are `value`. */
-static void fill_counts(uint8_t *block, uint64_t from, uint64_t to, unsigned order, uint64_t value)
-{
-    uint8_t unit[8];
-    uint64_t in_byte = max_u64(1, 8u >> order), done = make_unit(order, value, unit);
-    for (; from < to && from % in_byte != 0; from++)
-        qcow2_refblock_store(block, from, order, value);
-    for (; from < to && to % in_byte != 0; to--)
-        qcow2_refblock_store(block, to - 1, order, value);
-    if (to - from < 64u) {
-        for (; from < to; from++)
-            qcow2_refblock_store(block, from, order, value);
-        return;
-    }
-    uint8_t *at = &block[(from << order) / 8];
-    uint64_t bytes = ((to - from) << order) / 8;
-    for (memcpy(at, unit, done); done < bytes;) {
-        uint64_t len = min_u64(done, bytes - done);
-        memcpy(&at[done], at, len);
-        done += len;
-    }
-}
-
 static void lower(const struct recount_plan *p, uint8_t *block, uint64_t index)
 {
     uint64_t count = qcow2_refblock_load(block, index, p->order);
@@ -442,7 +326,7 @@ static enum guest_err all_alike(struct recount_plan *p, uint64_t first, uint64_t
                                 uint64_t *out_value, struct guest_err_detail *detail)
 {
     uint64_t gone = find_gone(p, first);
-    struct count_run run = {first, 0};
+    struct qcow2_count_run run = {first, 0};
     *out = false;
     if ((gone < p->nr_gone && p->gone[gone] - first < nr) ||
         (first < p->first + p->nr_run && first + nr > p->first))
@@ -461,18 +345,18 @@ static enum guest_err all_alike(struct recount_plan *p, uint64_t first, uint64_t
 static enum guest_err make_block(struct recount_plan *p, uint64_t first, uint64_t nr,
                                  uint8_t *block, struct guest_err_detail *detail)
 {
-    struct count_run run = {first, 0};
+    struct qcow2_count_run run = {first, 0};
     for (uint64_t at = first; at < first + nr; at = run.end) {
         enum guest_err err = old_run(&p->old, at, &run, detail);
         if (err)
             return err;
-        fill_counts(block, at - first, min_u64(run.end - first, nr), p->order, run.value);
+        qcow2_refblock_fill(block, at - first, min_u64(run.end - first, nr), p->order, run.value);
     }
     for (uint64_t i = find_gone(p, first); i < p->nr_gone && p->gone[i] - first < nr; i++)
         lower(p, block, p->gone[i] - first);
     uint64_t from = max_u64(first, p->first), end = min_u64(p->first + p->nr_run, first + nr);
     if (from < end)
-        fill_counts(block, from - first, end - first, p->order, 1);
+        qcow2_refblock_fill(block, from - first, end - first, p->order, 1);
     return GUEST_OK;
 }
 
@@ -502,7 +386,7 @@ static enum guest_err yield_block(struct recount_plan *p, struct plan_sink *sink
         return make_block(p, first, 1ull << p->bits,
                           plan_write(sink, p->blob, offset, bytes, CELL_NOTE_REFCOUNT_BLOCK),
                           detail);
-    unsigned unit_len = make_unit(p->order, value, unit);
+    unsigned unit_len = qcow2_refblock_unit(p->order, value, unit);
     plan_pattern(sink, p->blob, offset, bytes, unit, unit_len, CELL_NOTE_REFCOUNT_BLOCK);
     return GUEST_OK;
 }
@@ -601,7 +485,7 @@ static void recount_free(struct plan *plan)
     header_edit_clear(&p->edit);
     qcow2_alloc_clear(&p->alloc);
     free(p->old.table);
-    free(p->old.window);
+    qcow2_block_window_clear(&p->old.window);
     free(p->old.kinds);
     free(p->old.places);
     free(p->old.tails);
@@ -631,13 +515,12 @@ static enum guest_err edit_header(struct recount_plan *p, struct guest_err_detai
 static enum guest_err prepare(struct recount_plan *p, struct guest_err_detail *detail)
 {
     enum guest_err err = qcow2_read_reftable(p->q, &p->old.table, &p->old.entries, detail);
-    p->old.window_max = max_u64(1, min_u64(WINDOW_BLOCKS, WINDOW_BYTES >> cluster_bits(p)));
-    p->old.window = arena_array(p->old.window_max, p->q->cluster_size);
+    qcow2_block_window_init(&p->old.window, p->q, p->old.table, p->old.entries);
     p->old.kinds = arena_array(p->old.entries, 1);
     p->old.places = arena_array(p->old.entries, sizeof(*p->old.places));
     p->old.tails = arena_array(p->old.entries, sizeof(*p->old.tails));
     p->need = arena_array(QCOW2_REFTABLE_BYTES_MAX / 8, 1);
-    if (!err && (!p->old.window || !p->old.kinds || !p->old.places || !p->old.tails || !p->need))
+    if (!err && (!p->old.kinds || !p->old.places || !p->old.tails || !p->need))
         err = err_plain(detail, GUEST_ERR_NO_MEMORY);
     if (!err)
         err = qcow2_alloc_init(&p->alloc, p->q, detail);

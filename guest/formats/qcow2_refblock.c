@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guest/formats/qcow2_refblock.h"
 
+#include <string.h>
+
 #include "guest/formats/qcow2_layout.h"
 #include "guest/lib/checked.h"
 
@@ -36,6 +38,61 @@ void qcow2_refblock_store(uint8_t *block, uint64_t index, unsigned order, uint64
     unsigned bytes = 1u << (order - 3);
     for (unsigned i = bytes; i-- > 0; value >>= 8)
         block[index * bytes + i] = (uint8_t)value;
+}
+
+static uint64_t repeated(uint64_t value, unsigned order)
+{
+    for (unsigned bits = 1u << order; bits < 64; bits *= 2)
+        value |= value << bits;
+    return __builtin_bswap64(value);
+}
+
+struct qcow2_count_run qcow2_refblock_run(const uint8_t *block, uint64_t index, uint64_t nr,
+                                          unsigned order)
+{
+    uint64_t value = qcow2_refblock_load(block, index, order), in_word = 64u >> order, word;
+    uint64_t pattern = repeated(value, order), i = index + 1;
+    for (; i < nr && i % in_word != 0; i++) {
+        if (qcow2_refblock_load(block, i, order) != value)
+            return (struct qcow2_count_run){i, value};
+    }
+    for (; i + in_word <= nr; i += in_word) {
+        memcpy(&word, &block[i / in_word * 8], sizeof(word));
+        if (word != pattern)
+            break;
+    }
+    while (i < nr && qcow2_refblock_load(block, i, order) == value)
+        i++;
+    return (struct qcow2_count_run){i, value};
+}
+
+unsigned qcow2_refblock_unit(unsigned order, uint64_t value, uint8_t *unit)
+{
+    for (uint64_t k = 0; k < max_u64(1, 8u >> order); k++)
+        qcow2_refblock_store(unit, k, order, value);
+    return order < 3 ? 1 : 1u << (order - 3);
+}
+
+void qcow2_refblock_fill(uint8_t *block, uint64_t from, uint64_t to, unsigned order, uint64_t value)
+{
+    uint8_t unit[8];
+    uint64_t in_byte = max_u64(1, 8u >> order), done = qcow2_refblock_unit(order, value, unit);
+    for (; from < to && from % in_byte != 0; from++)
+        qcow2_refblock_store(block, from, order, value);
+    for (; from < to && to % in_byte != 0; to--)
+        qcow2_refblock_store(block, to - 1, order, value);
+    if (to - from < 64u) {
+        for (; from < to; from++)
+            qcow2_refblock_store(block, from, order, value);
+        return;
+    }
+    uint8_t *at = &block[(from << order) / 8];
+    uint64_t bytes = ((to - from) << order) / 8;
+    for (memcpy(at, unit, done); done < bytes;) {
+        uint64_t len = min_u64(done, bytes - done);
+        memcpy(&at[done], at, len);
+        done += len;
+    }
 }
 
 /* First run that ends after `cluster`. */

@@ -16,6 +16,22 @@
 uint64_t qcow2_refblock_load(const uint8_t *block, uint64_t index, unsigned order);
 void qcow2_refblock_store(uint8_t *block, uint64_t index, unsigned order, uint64_t value);
 
+/* Counts up to `end` of a block, from where somebody looked, are `value`. */
+struct qcow2_count_run {
+    uint64_t end, value;
+};
+
+/* The run of counts that are like the one at `index`; it ends at `nr` at the latest. */
+struct qcow2_count_run qcow2_refblock_run(const uint8_t *block, uint64_t index, uint64_t nr,
+                                          unsigned order);
+
+/* Makes counts [from, to) of a block `value`. */
+void qcow2_refblock_fill(uint8_t *block, uint64_t from, uint64_t to, unsigned order,
+                         uint64_t value);
+
+/* Bytes of which counts that are alike consist, into unit, at most 8. returns: how many */
+unsigned qcow2_refblock_unit(unsigned order, uint64_t value, uint8_t *unit);
+
 /* The largest refcount of that width. */
 uint64_t qcow2_refcount_max(unsigned order);
 

@@ -9,17 +9,38 @@
 #include "guest/formats/qcow2_snapshot_plan.h"
 #include "guest/lib/arena.h"
 
+/* Clusters of a window, where their changes come in runs: 32 MiB of pages. */
+#define WINDOW_CLUSTERS_MAX (512ull << 20)
+
 /* ---- into the window ---- */
 
-static enum guest_err add_at(struct snap_plan *p, uint64_t cluster, int add,
+/* Entries from index i on whose clusters follow each other, their flags alike. */
+static uint64_t ascending(const struct snap_plan *p, const uint8_t *table, uint64_t i)
+{
+    uint64_t unit = p->q->l2_entry_bytes, next = load_be64(&table[i * unit]), from = i;
+    do {
+        i++;
+        next += p->q->cluster_size;
+    } while (i < p->q->l2_entries && load_be64(&table[i * unit]) == next);
+    return i - from;
+}
+
+static enum guest_err add_any(struct snap_plan *p, uint64_t cluster, uint64_t nr, int add,
+                              struct guest_err_detail *detail)
+{
+    bool no_memory;
+    if (qcow2_deltas_add(&p->deltas, cluster, nr, add, &no_memory))
+        return GUEST_OK;
+    return no_memory ? err_plain(detail, GUEST_ERR_NO_MEMORY) : snap_corrupt(p, detail, cluster);
+}
+
+/* What a table refers to must be counted. */
+static enum guest_err add_at(struct snap_plan *p, uint64_t cluster, uint64_t nr, int add,
                              struct guest_err_detail *detail)
 {
-    if (cluster >= p->nr_clusters)
-        return snap_corrupt(p, detail, cluster);
-    if (cluster < p->window_from || cluster >= p->window_to)
-        return GUEST_OK;
-    int32_t *at = &p->delta[cluster - p->window_from];
-    return __builtin_add_overflow(*at, add, at) ? snap_corrupt(p, detail, cluster) : GUEST_OK;
+    if (cluster >= p->nr_clusters || nr > p->nr_clusters - cluster)
+        return snap_corrupt(p, detail, max_u64(cluster, p->nr_clusters));
+    return add_any(p, cluster, nr, add, detail);
 }
 
 /* A compressed entry refers to every cluster that its sectors touch. */
@@ -31,7 +52,7 @@ static enum guest_err add_compressed(struct snap_plan *p, uint64_t entry, int ad
     qcow2_compressed_range(p->q, entry, &offset, &bytes);
     uint64_t last = (offset + bytes - 1) >> snap_bits(p);
     for (uint64_t c = offset >> snap_bits(p); c <= last && !err; c++)
-        err = add_at(p, c, add, detail);
+        err = add_at(p, c, 1, add, detail);
     return err;
 }
 
@@ -39,14 +60,18 @@ static enum guest_err add_table(struct snap_plan *p, struct span table, int add,
                                 struct guest_err_detail *detail)
 {
     enum guest_err err = GUEST_OK;
-    for (uint64_t at = 0; at < p->q->cluster_size && !err; at += p->q->l2_entry_bytes) {
-        uint64_t entry = load_be64(&table.data[at]), offset = entry & QCOW2_OFFSET_MASK;
-        if (entry & QCOW2_OFLAG_COMPRESSED)
+    for (uint64_t i = 0, nr; i < p->q->l2_entries && !err; i += nr) {
+        uint64_t entry = load_be64(&table.data[i * p->q->l2_entry_bytes]);
+        uint64_t offset = entry & QCOW2_OFFSET_MASK;
+        nr = 1;
+        if (entry & QCOW2_OFLAG_COMPRESSED) {
             err = add_compressed(p, entry, add, detail);
-        else if (offset % p->q->cluster_size != 0)
+        } else if (offset % p->q->cluster_size != 0) {
             err = err_numbers(detail, GUEST_ERR_PLAN_CORRUPT, offset, 0, 0, 0);
-        else if (offset && !p->q->has_data_file)
-            err = add_at(p, offset >> snap_bits(p), add, detail);
+        } else if (offset && !p->q->has_data_file) {
+            nr = ascending(p, table.data, i);
+            err = add_at(p, offset >> snap_bits(p), nr, add, detail);
+        }
     }
     return err;
 }
@@ -68,19 +93,24 @@ static enum guest_err add_tree(struct snap_plan *p, const struct snap_tree *tree
         if (!err)
             err = add_table(p, table, tree->add, detail);
         if (!err && tree->add < 0)
-            err = add_at(p, offset >> snap_bits(p), -1, detail);
+            err = add_at(p, offset >> snap_bits(p), 1, -1, detail);
     }
     return err;
 }
 
+/* As many clusters from one on as fit; behind the last one that is counted now, one block's. */
 static enum guest_err fill_window(struct snap_plan *p, uint64_t from,
                                   struct guest_err_detail *detail)
 {
+    uint64_t unit = 1ull << p->alloc.block_bits;
+    uint64_t known = max_u64(p->nr_clusters, p->nr_blocks << p->alloc.block_bits);
+    uint64_t units = (known > from ? (known - from) / unit : 0) + 1;
     enum guest_err err = GUEST_OK;
-    p->window_from = from;
-    p->window_to = from + p->window_clusters;
+    units = min_u64(units, max_u64(1, WINDOW_CLUSTERS_MAX / unit));
     p->window_final = false;
-    memset(p->delta, 0, p->window_clusters * sizeof(*p->delta));
+    qcow2_deltas_clear(&p->deltas);
+    if (!qcow2_deltas_init(&p->deltas, from, from + units * unit, unit))
+        return err_plain(detail, GUEST_ERR_NO_MEMORY);
     for (unsigned i = 0; i < p->nr_trees && !err && from < p->nr_clusters; i++)
         err = add_tree(p, &p->trees[i], detail);
     return err;
@@ -88,14 +118,26 @@ static enum guest_err fill_window(struct snap_plan *p, uint64_t from,
 
 /* ---- against the old refcounts ---- */
 
-static enum guest_err load_block(struct snap_plan *p, uint64_t index,
-                                 struct guest_err_detail *detail)
+static void set_one(struct snap_plan *p, uint64_t cluster, uint64_t end)
 {
-    uint64_t offset = index < p->alloc.table_entries ? p->alloc.table[index] : 0;
-    if (offset)
-        return source_read_padded(p->q->source, offset, p->q->cluster_size, p->block, detail);
-    memset(p->block, 0, p->q->cluster_size);
-    return GUEST_OK;
+    for (; cluster < end && cluster % 8 != 0; cluster++)
+        p->one[cluster / 8] |= (uint8_t)(1u << cluster % 8);
+    if (end - cluster >= 8)
+        memset(&p->one[cluster / 8], 0xff, (end - cluster) / 8);
+    for (cluster += (end - cluster) & ~7ull; cluster < end; cluster++)
+        p->one[cluster / 8] |= (uint8_t)(1u << cluster % 8);
+}
+
+/* From a cluster on those that are like it, at most up to end. */
+static uint64_t alike(const struct snap_plan *p, uint64_t cluster, uint64_t end, bool *out_one)
+{
+    const uint8_t *one = p->one;
+    bool bit = one[cluster / 8] >> cluster % 8 & 1;
+    uint64_t c = cluster + 1;
+    while (c < end && (bool)(one[c / 8] >> c % 8 & 1) == bit)
+        c += c % 8 == 0 && end - c >= 8 && one[c / 8] == (bit ? 0xff : 0) ? 8 : 1;
+    *out_one = bit;
+    return c - cluster;
 }
 
 static enum guest_err new_count(const struct snap_plan *p, uint64_t cluster, uint64_t old,
@@ -110,73 +152,64 @@ static enum guest_err new_count(const struct snap_plan *p, uint64_t cluster, uin
     return GUEST_OK;
 }
 
+/* Clusters [first, end), which all have the count `old`, and a change that is the same. */
+static enum guest_err count_run(struct snap_plan *p, uint64_t first, uint64_t end, uint64_t old,
+                                int32_t add, struct guest_err_detail *detail)
+{
+    uint64_t final;
+    if (old == 0)
+        return add ? snap_corrupt(p, detail, first) : snap_add_free(p, first, end - first, detail);
+    p->tail = end;
+    enum guest_err err = new_count(p, first, old, add, &final, detail);
+    if (!err && final == 1)
+        set_one(p, first, end);
+    return !err && add ? snap_touch(p, first, detail) : err;
+}
+
 static enum guest_err count_block(struct snap_plan *p, uint64_t index,
                                   struct guest_err_detail *detail)
 {
     uint64_t first = index << p->alloc.block_bits, count = 1ull << p->alloc.block_bits;
-    enum guest_err err = load_block(p, index, detail);
-    for (uint64_t i = 0; i < count && !err; i++) {
-        uint64_t cluster = first + i, final;
-        uint64_t old = qcow2_refblock_load(p->block, i, p->alloc.order);
-        int32_t add = p->delta[cluster - p->window_from];
-        if (old == 0) {
-            err = add ? snap_corrupt(p, detail, cluster) : snap_add_free(p, cluster, detail);
-            continue;
+    const uint8_t *block;
+    enum guest_err err = qcow2_block_window_get(&p->blocks, index, &block, detail);
+    for (uint64_t i = 0; i < count && !err;) {
+        struct qcow2_count_run run = qcow2_refblock_run(block, i, count, p->alloc.order);
+        for (uint64_t end; i < run.end && !err; i = end) {
+            int32_t add = qcow2_deltas_run(&p->deltas, first + i, &end);
+            end = min_u64(end - first, run.end);
+            err = count_run(p, first + i, first + end, run.value, add, detail);
         }
-        p->tail = cluster + 1;
-        err = new_count(p, cluster, old, add, &final, detail);
-        if (!err && final == 1)
-            p->one[cluster / 8] |= (uint8_t)(1u << cluster % 8);
-        if (!err && add)
-            err = snap_touch(p, cluster, detail);
     }
     return err;
 }
 
-/* Clusters that a window holds: whole blocks, all of them if that is not too much. */
-#define WINDOW_CLUSTERS_MAX (20ull << 20)
-
 static enum guest_err prepare(struct snap_plan *p, struct guest_err_detail *detail)
 {
-    uint64_t blocks = 0, per_block = 1ull << p->alloc.block_bits;
+    uint64_t blocks = 0;
     for (uint64_t i = 0; i < p->alloc.table_entries; i++) {
         if (p->alloc.table[i])
             blocks = i + 1;
     }
     p->nr_clusters = blocks << p->alloc.block_bits;
-    p->window_clusters = max_u64(WINDOW_CLUSTERS_MAX / per_block, 1);
-    p->window_clusters = min_u64(p->window_clusters, blocks + 1) * per_block;
-    p->delta = arena_array(p->window_clusters, sizeof(*p->delta));
     p->one = arena_array(p->nr_clusters / 8 + 1, 1);
     p->block = arena_array(1, p->q->cluster_size);
-    return p->delta && p->one && p->block ? GUEST_OK : err_plain(detail, GUEST_ERR_NO_MEMORY);
+    qcow2_block_window_init(&p->blocks, p->q, p->alloc.table, p->alloc.table_entries);
+    return p->one && p->block ? GUEST_OK : err_plain(detail, GUEST_ERR_NO_MEMORY);
 }
 
 enum guest_err snap_count(struct snap_plan *p, struct guest_err_detail *detail)
 {
     enum guest_err err = prepare(p, detail);
-    for (uint64_t from = 0; from < p->nr_clusters && !err; from += p->window_clusters) {
-        uint64_t to = min_u64(from + p->window_clusters, p->nr_clusters);
-        err = fill_window(p, from, detail);
-        for (uint64_t c = from; c < to && !err; c += 1ull << p->alloc.block_bits)
-            err = count_block(p, c >> p->alloc.block_bits, detail);
+    for (uint64_t at = 0; at < p->nr_clusters && !err; at += 1ull << p->alloc.block_bits) {
+        if (at >= p->deltas.to)
+            err = fill_window(p, at, detail);
+        if (!err)
+            err = count_block(p, at >> p->alloc.block_bits, detail);
     }
     return err;
 }
 
 /* ---- as it will be ---- */
-
-static enum guest_err add_range(struct snap_plan *p, uint64_t cluster, uint64_t nr, int add,
-                                struct guest_err_detail *detail)
-{
-    uint64_t to = min_u64(cluster + nr, p->window_to);
-    for (uint64_t c = max_u64(cluster, p->window_from); c < to; c++) {
-        int32_t *at = &p->delta[c - p->window_from];
-        if (__builtin_add_overflow(*at, add, at))
-            return snap_corrupt(p, detail, c);
-    }
-    return GUEST_OK;
-}
 
 /* Tables that were copied, or are shared from now on; and what was taken and given back. */
 static enum guest_err add_metadata(struct snap_plan *p, struct guest_err_detail *detail)
@@ -187,41 +220,66 @@ static enum guest_err add_metadata(struct snap_plan *p, struct guest_err_detail 
         uint64_t offset = p->base_l1[i] & QCOW2_OFFSET_MASK;
         bool copied = p->l2_place[i] != 0;
         if (offset && copied != shares)
-            err = add_range(p, offset >> snap_bits(p), 1, copied ? -1 : 1, detail);
+            err = add_any(p, offset >> snap_bits(p), 1, copied ? -1 : 1, detail);
     }
     for (uint64_t i = 0; i < p->nr_changes && !err; i++)
-        err = add_range(p, p->changes[i].cluster, p->changes[i].nr, p->changes[i].add, detail);
+        err = add_any(p, p->changes[i].cluster, p->changes[i].nr, p->changes[i].add, detail);
     p->window_final = true;
     return err;
+}
+
+/* Makes a window that holds a block, metadata in it. */
+static enum guest_err final_window(struct snap_plan *p, uint64_t first,
+                                   struct guest_err_detail *detail)
+{
+    enum guest_err err = GUEST_OK;
+    while (!err && (first < p->deltas.from || first >= p->deltas.to || !p->window_final)) {
+        if (first < p->deltas.from || first >= p->deltas.to)
+            err = fill_window(p, first, detail);
+        if (!err)
+            err = add_metadata(p, detail);
+    }
+    return err;
+}
+
+/* Changes counts [i, end), which are alike. */
+static enum guest_err change_counts(struct snap_plan *p, uint64_t first, uint64_t i, uint64_t end,
+                                    int32_t add, struct guest_err_detail *detail)
+{
+    uint64_t final;
+    enum guest_err err = new_count(p, first + i, qcow2_refblock_load(p->block, i, p->alloc.order),
+                                   add, &final, detail);
+    if (err)
+        return err;
+    qcow2_refblock_fill(p->block, i, end, p->alloc.order, final);
+    return final ? GUEST_OK : snap_add_freed(p, first + i, end - i, detail);
 }
 
 enum guest_err snap_new_block(struct snap_plan *p, uint64_t index, struct guest_err_detail *detail)
 {
     uint64_t first = index << p->alloc.block_bits, count = 1ull << p->alloc.block_bits;
-    enum guest_err err = GUEST_OK;
-    if (first < p->window_from || first >= p->window_to)
-        err = fill_window(p, first - first % p->window_clusters, detail);
-    if (!err && !p->window_final)
-        err = add_metadata(p, detail);
-    if (!err)
-        err = load_block(p, index, detail);
-    for (uint64_t i = 0; i < count && !err; i++) {
-        uint64_t final;
-        int32_t add = p->delta[first + i - p->window_from];
+    const uint8_t *old = NULL;
+    enum guest_err err = final_window(p, first, detail);
+    if (!err && index < p->blocks.entries)
+        err = qcow2_block_window_get(&p->blocks, index, &old, detail);
+    if (err)
+        return err;
+    memset(p->block, 0, p->q->cluster_size);
+    if (old)
+        memcpy(p->block, old, p->q->cluster_size);
+    for (uint64_t i = 0, end; i < count && !err; i = end) {
+        int32_t add = qcow2_deltas_run(&p->deltas, first + i, &end);
+        end -= first;
         if (!add)
             continue;
-        err = new_count(p, first + i, qcow2_refblock_load(p->block, i, p->alloc.order), add, &final,
-                        detail);
-        if (!err)
-            qcow2_refblock_store(p->block, i, p->alloc.order, final);
-        if (!err && final == 0)
-            err = snap_add_freed(p, first + i, detail);
+        end = min_u64(end, qcow2_refblock_run(p->block, i, count, p->alloc.order).end);
+        err = change_counts(p, first, i, end, add, detail);
     }
     return err;
 }
 
-/* Whether a cluster is one of those that new tables may be put into. */
-static bool is_free(const struct snap_plan *p, uint64_t cluster)
+/* The first of clusters [cluster, end) that new tables may be put into; `end`: none is. */
+static uint64_t find_free(const struct snap_plan *p, uint64_t cluster, uint64_t end)
 {
     uint64_t low = 0, high = p->nr_free;
     while (low < high) {
@@ -231,21 +289,27 @@ static bool is_free(const struct snap_plan *p, uint64_t cluster)
         else
             low = mid + 1;
     }
-    return cluster >= p->tail || (low < p->nr_free && p->free[low].start <= cluster);
+    end = min_u64(end, max_u64(cluster, p->tail));
+    return low < p->nr_free ? min_u64(end, max_u64(cluster, p->free[low].start)) : end;
 }
 
-enum guest_err snap_entry(const struct snap_plan *p, uint64_t entry, uint64_t *out,
-                          struct guest_err_detail *detail)
+enum guest_err snap_entries(const struct snap_plan *p, const uint8_t *table, uint64_t i,
+                            uint64_t *out_nr, uint64_t *out_flip, struct guest_err_detail *detail)
 {
+    uint64_t entry = load_be64(&table[i * p->q->l2_entry_bytes]);
     uint64_t offset = entry & QCOW2_OFFSET_MASK, cluster = offset >> snap_bits(p);
-    if (entry & QCOW2_OFLAG_COMPRESSED || !offset) {
-        *out = entry;
+    bool one;
+    *out_nr = 1;
+    *out_flip = 0;
+    if (entry & QCOW2_OFLAG_COMPRESSED || !offset)
         return GUEST_OK;
-    }
-    if (offset % p->q->cluster_size != 0 || is_free(p, cluster))
+    if (offset % p->q->cluster_size != 0)
         return err_numbers(detail, GUEST_ERR_PLAN_CORRUPT, offset, 0, 0, 0);
-    bool one = p->one[cluster / 8] >> cluster % 8 & 1;
-    *out = (entry & ~QCOW2_OFLAG_COPIED) | (one ? QCOW2_OFLAG_COPIED : 0);
+    uint64_t end = cluster + ascending(p, table, i), bad = find_free(p, cluster, end);
+    if (bad < end)
+        return snap_corrupt(p, detail, bad);
+    *out_nr = alike(p, cluster, end, &one);
+    *out_flip = (entry & QCOW2_OFLAG_COPIED) ^ (one ? QCOW2_OFLAG_COPIED : 0);
     return GUEST_OK;
 }
 

@@ -25,10 +25,11 @@ static enum guest_err enlarge(void **array, uint64_t *max, uint64_t needed, uint
     return arena_grow(array, max, needed, size) ? GUEST_OK : err_plain(detail, GUEST_ERR_NO_MEMORY);
 }
 
-enum guest_err snap_add_free(struct snap_plan *p, uint64_t cluster, struct guest_err_detail *detail)
+enum guest_err snap_add_free(struct snap_plan *p, uint64_t cluster, uint64_t nr,
+                             struct guest_err_detail *detail)
 {
     if (p->nr_free && p->free[p->nr_free - 1].end == cluster) {
-        p->free[p->nr_free - 1].end++;
+        p->free[p->nr_free - 1].end += nr;
         return GUEST_OK;
     }
     if (p->nr_free == FREE_RUNS_MAX)
@@ -37,15 +38,15 @@ enum guest_err snap_add_free(struct snap_plan *p, uint64_t cluster, struct guest
         enlarge((void **)&p->free, &p->max_free, p->nr_free + 1, sizeof(*p->free), detail);
     if (err)
         return err;
-    p->free[p->nr_free++] = (struct snap_room){cluster, cluster + 1, cluster};
+    p->free[p->nr_free++] = (struct snap_room){cluster, cluster + nr, cluster};
     return GUEST_OK;
 }
 
-enum guest_err snap_add_freed(struct snap_plan *p, uint64_t cluster,
+enum guest_err snap_add_freed(struct snap_plan *p, uint64_t cluster, uint64_t nr,
                               struct guest_err_detail *detail)
 {
     if (p->nr_freed && p->freed[p->nr_freed - 1].end == cluster) {
-        p->freed[p->nr_freed - 1].end++;
+        p->freed[p->nr_freed - 1].end += nr;
         return GUEST_OK;
     }
     if (p->nr_freed == FREED_RUNS_MAX)
@@ -54,7 +55,7 @@ enum guest_err snap_add_freed(struct snap_plan *p, uint64_t cluster,
         enlarge((void **)&p->freed, &p->max_freed, p->nr_freed + 1, sizeof(*p->freed), detail);
     if (err)
         return err;
-    p->freed[p->nr_freed++] = (struct qcow2_run){cluster, cluster + 1};
+    p->freed[p->nr_freed++] = (struct qcow2_run){cluster, cluster + nr};
     return GUEST_OK;
 }
 
@@ -141,11 +142,9 @@ static enum guest_err table_changes(const struct snap_plan *p, struct span table
 {
     enum guest_err err = GUEST_OK;
     *out = false;
-    for (uint64_t at = 0; at < p->q->cluster_size && !err; at += p->q->l2_entry_bytes) {
-        uint64_t entry = load_be64(&table.data[at]), wanted = entry;
-        if (entry)
-            err = snap_entry(p, entry, &wanted, detail);
-        *out = *out || wanted != entry;
+    for (uint64_t i = 0, nr, flip; i < p->q->l2_entries && !err; i += nr) {
+        err = snap_entries(p, table.data, i, &nr, &flip, detail);
+        *out = *out || (!err && flip);
     }
     return err;
 }
@@ -154,11 +153,13 @@ static enum guest_err table_changes(const struct snap_plan *p, struct span table
 static enum guest_err check_shareable(struct snap_plan *p, uint64_t cluster,
                                       struct guest_err_detail *detail)
 {
-    uint64_t count;
-    enum guest_err err = qcow2_alloc_refcount(&p->alloc, cluster, &count, detail);
-    qcow2_alloc_shrink(&p->alloc, 16 << 20);
+    const uint8_t *block;
+    uint64_t index = cluster >> p->alloc.block_bits;
+    enum guest_err err = qcow2_block_window_get(&p->blocks, index, &block, detail);
     if (err)
         return err;
+    uint64_t count =
+        qcow2_refblock_load(block, cluster - (index << p->alloc.block_bits), p->alloc.order);
     if (count == 0)
         return snap_corrupt(p, detail, cluster);
     if (count == qcow2_refcount_max(p->alloc.order))

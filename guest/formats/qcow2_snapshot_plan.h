@@ -30,8 +30,9 @@
  * does.
  *
  * Memory is bounded: one bit for each host cluster, one number for each L1 entry and refcount
- * block, and changes of refcounts for a window of host clusters at a time; with more clusters than
- * fit one window the L2 tables are read again for each.
+ * block, and changes of refcounts for a window of host clusters at a time (qcow2_deltas.h). Where
+ * they come in runs all clusters fit one window; with more than fit one the L2 tables are read
+ * again for each.
  */
 #ifndef INSTAR_GUEST_FORMATS_QCOW2_SNAPSHOT_PLAN_H
 #define INSTAR_GUEST_FORMATS_QCOW2_SNAPSHOT_PLAN_H
@@ -39,6 +40,8 @@
 #include "guest/abi/error_plan.h"
 #include "guest/abi/plan.pb-c.h"
 #include "guest/formats/qcow2_alloc.h"
+#include "guest/formats/qcow2_block_window.h"
+#include "guest/formats/qcow2_deltas.h"
 
 /*
  * Plans one change of the snapshots of a qcow2 image. See guest/plan/snapshot.h.
@@ -93,13 +96,13 @@ struct snap_plan {
     uint64_t gone_l1, gone_l1_clusters; /* delete: of the snapshot's L1 table */
 
     /* counting, qcow2_snapshot_count.c */
-    uint64_t nr_clusters; /* that old blocks can count */
-    uint8_t *one;         /* a bit each: its refcount will be 1 */
-    int32_t *delta;       /* changes of clusters [window_from, window_to) */
-    uint64_t window_from, window_to, window_clusters;
-    bool window_final; /* metadata is in it too */
+    uint64_t nr_clusters;       /* that old blocks can count */
+    uint8_t *one;               /* a bit each: its refcount will be 1 */
+    struct qcow2_deltas deltas; /* of a window of clusters */
+    bool window_final;          /* metadata is in it too */
     struct qcow2_l2_window walk;
-    uint8_t *block; /* one cluster */
+    struct qcow2_block_window blocks; /* old ones */
+    uint8_t *block;                   /* one cluster */
 
     /* placing, qcow2_snapshot_place.c */
     struct snap_room *free; /* below tail; a few thousand at most */
@@ -155,12 +158,14 @@ enum guest_err snap_count(struct snap_plan *p, struct guest_err_detail *detail);
 enum guest_err snap_new_block(struct snap_plan *p, uint64_t index, struct guest_err_detail *detail);
 
 /*
- * The entry of an active L2 table as it will be.
+ * How entries of an active L2 table change, from index i on.
  *
- * returns: GUEST_ERR_PLAN_CORRUPT when it refers to a free cluster
+ * out:     *out_nr entries are to be combined with *out_flip by an exclusive or, which is 0 or
+ *          QCOW2_OFLAG_COPIED
+ * returns: GUEST_ERR_PLAN_CORRUPT when one refers to a free cluster
  */
-enum guest_err snap_entry(const struct snap_plan *p, uint64_t entry, uint64_t *out,
-                          struct guest_err_detail *detail);
+enum guest_err snap_entries(const struct snap_plan *p, const uint8_t *table, uint64_t i,
+                            uint64_t *out_nr, uint64_t *out_flip, struct guest_err_detail *detail);
 
 /* The L1 entry at an index as it will be. */
 uint64_t snap_l1_entry(const struct snap_plan *p, uint64_t index);
@@ -174,11 +179,11 @@ enum guest_err snap_place(struct snap_plan *p, struct guest_err_detail *detail);
 enum guest_err snap_touch(struct snap_plan *p, uint64_t cluster, struct guest_err_detail *detail);
 
 /* Notes free clusters, in ascending order. */
-enum guest_err snap_add_free(struct snap_plan *p, uint64_t cluster,
+enum guest_err snap_add_free(struct snap_plan *p, uint64_t cluster, uint64_t nr,
                              struct guest_err_detail *detail);
 
-/* Notes a cluster that is free once the plan is done, in ascending order. */
-enum guest_err snap_add_freed(struct snap_plan *p, uint64_t cluster,
+/* Notes clusters that are free once the plan is done, in ascending order. */
+enum guest_err snap_add_freed(struct snap_plan *p, uint64_t cluster, uint64_t nr,
                               struct guest_err_detail *detail);
 
 /* qcow2_snapshot_table.c */

@@ -49,11 +49,12 @@ static enum guest_err yield_l2_table(struct snap_plan *p, struct plan_sink *sink
     if (err)
         return err;
     memcpy(p->block, table.data, p->q->cluster_size);
-    for (uint64_t at = 0; at < p->q->cluster_size && !err; at += p->q->l2_entry_bytes) {
-        uint64_t entry = load_be64(&p->block[at]), wanted;
-        err = snap_entry(p, entry, &wanted, detail);
-        if (!err)
-            store_be64(&p->block[at], wanted);
+    for (uint64_t i = 0, nr, flip; i < p->q->l2_entries && !err; i += nr) {
+        err = snap_entries(p, table.data, i, &nr, &flip, detail);
+        for (uint64_t k = i; !err && flip && k < i + nr; k++) {
+            uint8_t *at = &p->block[k * p->q->l2_entry_bytes];
+            store_be64(at, load_be64(at) ^ flip);
+        }
     }
     if (err)
         return err;
@@ -274,7 +275,8 @@ static void snap_free(struct plan *plan)
     free(p->snapshot_l1);
     free(p->l2_place);
     free(p->one);
-    free(p->delta);
+    qcow2_deltas_clear(&p->deltas);
+    qcow2_block_window_clear(&p->blocks);
     free(p->block);
     free(p->free);
     free(p->freed);
