@@ -7,7 +7,7 @@ requires strace python3
 [ -z "${INSTAR_TEST_SANITIZED:-}" ] || skip_all "a sanitized build counts otherwise"
 strace -o /dev/null true 2>/dev/null || skip_all "strace may not trace here"
 export INSTAR_SANDBOX=process # whose doorbells are system calls and seen by strace
-plan 29
+plan 32
 
 # 256 MiB, 96 MiB of it data in pieces of 1 MiB: every other MiB of the first 192.
 python3 -c '
@@ -119,6 +119,16 @@ at_most "$(moved)" $(((8 << 20) + (300 << 10)))
 ok "amend to narrower refcounts: each block is read once"
 at_most "$(calls all amend -o refcount_bits=64 tables.qcow2)" 400
 ok "amend: system calls"
+
+# 16 GiB in clusters of 4 KiB: 32 MiB of L2 tables and 8 of refcounts, which are read three times.
+"$QEMU_IMG" create -q -f qcow2 -o preallocation=metadata,cluster_size=4k fine.qcow2 16G
+at_most "$(cell 'upcalls' snapshot -c s1 fine.qcow2)" 650
+ok "snapshot -c, small clusters: reads that the cell asks for"
+calls pread64,preadv,preadv2 snapshot -c s2 fine.qcow2 >/dev/null
+at_most "$(moved)" $((130 << 20))
+ok "snapshot -c, small clusters: bytes read"
+at_most "$(cell 'upcalls' snapshot -d s2 fine.qcow2)" 600
+ok "snapshot -d, small clusters: reads that the cell asks for"
 
 # Threads, which are what -m is about: no more of them than processors, which is what they need.
 # A thread is also made where the kernel has no clone3: both are counted, and forks are not.
