@@ -113,13 +113,21 @@ static GPtrArray *raw_copy(GPtrArray *files, guint i)
     return ((const struct image_file *)g_ptr_array_index(files, i))->raw;
 }
 
+/* Zeros that nobody stores are never dirty: nothing is said about it. */
+static gboolean tells_dirty(struct endpoint *endpoint)
+{
+    uint64_t ignored = 0;
+
+    return !g_str_has_prefix(endpoint_protocol(endpoint_unslice(endpoint, &ignored)), "null");
+}
+
 /* A node that is a protocol, or a raw window above one: bytes that nobody interpreted. */
 static void describe_bytes(struct image_info *info, struct endpoint *endpoint,
                            const struct options *opt)
 {
     info->virtual_size_bytes = whole_sectors(endpoint_size(endpoint));
     info->have_actual_size = endpoint_allocated(endpoint, &info->actual_size_bytes);
-    info->have_dirty_flag = TRUE;
+    info->have_dirty_flag = tells_dirty(endpoint);
     if (opt->limits) {
         info->limits = limits_new(endpoint);
     }
@@ -282,7 +290,7 @@ static struct image_info *describe(struct image *image, const struct options *op
         return add_children(info, image, opt, error);
     }
     info->have_actual_size = endpoint_allocated(endpoint, &info->actual_size_bytes);
-    info->have_dirty_flag = TRUE;
+    info->have_dirty_flag = tells_dirty(endpoint);
     info->virtual_size_bytes = image_virtual_size(image);
     if (image_cell(image) != NULL && !image_describe(image, info, error)) {
         image_info_free(info);

@@ -40,7 +40,7 @@ OPEN_WORK = re.compile(rb"is not (built|done) yet|instar does not")
 # What ours does and stock does not: checking and resizing more formats, differencing VHD and VHDX.
 BEYOND_STOCK = re.compile(
     rb"does not support (resize|checks)|Shrinking images is currently not supported"
-    rb"|Backing file not supported for file format '(vpc|vhdx)'"
+    rb"|Backing file (format )?not supported for file format '(vpc|vhdx)'"
 )
 # What stock 7.2 says by chance when it makes a LUKS header.
 BY_CHANCE = b"Unable to get accurate CPU usage"
