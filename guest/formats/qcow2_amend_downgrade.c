@@ -431,7 +431,9 @@ enum guest_err qcow2_downgrade_plan(struct node *node, struct plan **out,
         downgrade_free(&p->base);
         return err;
     }
-    p->base.file_size = max_u64(p->q->source->size_bytes, p->alloc.end << cluster_bits(p));
+    /* The header is written as a whole cluster, of which the file may have less. */
+    p->base.file_size = max_u64(p->q->source->size_bytes,
+                                max_u64(p->alloc.end << cluster_bits(p), p->q->cluster_size));
     *out = &p->base;
     return GUEST_OK;
 }
