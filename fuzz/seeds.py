@@ -333,6 +333,39 @@ def repair_plans(images):
     return made
 
 
+def resize(kind, new_size, image, preallocation=0, tail=0, packed=False):
+    """Input of fuzz_plan_resize.c."""
+    head = struct.pack(">BQB", kind | preallocation << 3, new_size, tail)
+    if not packed:
+        return head + b"\0" + image
+    places = [i for i in range(len(image) // 4096) if any(image[i * 4096 : i * 4096 + 4096])][:255]
+    head = struct.pack(">BQBB", kind, new_size, (len(image) + 65535) // 65536, len(places))
+    return head + struct.pack(">%dH" % len(places), *places) + b"".join(image[i * 4096 : i * 4096 + 4096] for i in places)
+
+
+def resize_plans(images, scratch):
+    """name -> input: one that grows and one that shrinks of each format."""
+    made = {}
+    os.mkdir(scratch)
+    for name in ("plain", "version-2", "snapshots", "bitmaps", "refcount-64", "cluster-4k", "preallocated"):
+        for word, size, mode in (("grow", 500 << 10, 0), ("metadata", 300 << 10, 1), ("full", 5 << 20, 3), ("shrink", 5120, 0)):
+            made["%s-%s" % (word, name)] = resize(0, size, images[name], mode)
+    small = {1: ("qed", qed_images(scratch), 0), 2: ("parallels", parallels_images(scratch), 0),
+             3: ("vdi", vdi_images(scratch), 96), 6: ("vpc", vhd_images(), 0)}
+    for kind, (format, found, tail) in small.items():
+        for name, content in found.items():
+            made["grow-%s-%s" % (format, name)] = resize(kind, 9 << 20, content, tail=tail)
+            made["shrink-%s-%s" % (format, name)] = resize(kind, 70 << 10, content, tail=tail)
+    path = os.path.join(scratch, "for-resize")
+    for kind, format, options in ((4, "vhdx", "block_size=1M"), (5, "vmdk", "adapter_type=ide")):
+        run("qemu-img", "create", "-q", "-f", format, "-o", options, path, "2M", folder=scratch)
+        run("qemu-io", "-f", format, "-c", "write -P 7 64k 4k", "-c", "write -P 8 1M 8k", path, folder=scratch)
+        for word, size in (("grow", 40 << 20), ("shrink", 600 << 10)):
+            made["%s-%s" % (word, format)] = resize(kind, size, read(path), packed=True)
+        os.unlink(path)
+    return made
+
+
 def amend_plans(images):
     """Inputs of fuzz_plan_amend.c."""
     upgrade, downgrade, width, lazy, data_file = range(5)
@@ -471,6 +504,7 @@ def have(tool):
 def stock(folder):
     with tempfile.TemporaryDirectory() as scratch:
         images = stock_images(scratch)
+        resize_made = resize_plans(images, os.path.join(scratch, "resize"))
         for name, content in parallels_images(scratch).items():
             write(folder, "parallels", name, content)
             write(folder, "plan_repair", "parallels-" + name, b"\5" + content)
@@ -516,6 +550,8 @@ def stock(folder):
     for name in ("plain", "version-2", "refcount-1", "refcount-64", "snapshots", "compressed-zlib", "bitmaps"):
         for kind, content in repair_plans({name: images[name]}).items():
             write(folder, "plan_repair", kind, content)
+    for name, content in resize_made.items():
+        write(folder, "plan_resize", name, content)
     for name, content in amend_plans(images).items():
         write(folder, "plan_amend", name, content)
     for name, content in bitmap_plans(images).items():
@@ -554,6 +590,7 @@ def hostile(folder):
             write(folder, "qcow2", "hostile-" + name, content)
             write(folder, "plan_write", "hostile-" + name, plan + content)
             write(folder, "plan_snapshot", "hostile-" + name, snapshot(0, b"new") + content)
+            write(folder, "plan_resize", "hostile-" + name, resize(0, len(name) << 14, content))
             write(folder, "plan_overlay", "hostile-" + name, overlay(len(name) % 3, 40, 5) + content)
             write(folder, "plan_repair", "hostile-" + name, b"\1" + content)
             write(folder, "plan_amend", "hostile-" + name, b"\2\6" + content)
