@@ -45,8 +45,11 @@ static GByteArray *unpack(struct cursor *c)
     struct cursor places = cur_of(cur_bytes(c, nr * 2));
     guint start = nr ? 0 : (guint)cur_left(c);
 
+    if (!cur_ok(c))
+        return image;
     g_byte_array_set_size(image, start + zeros * ZEROS_BYTES);
-    memset(image->data, 0, image->len);
+    if (image->len > 0)
+        memset(image->data, 0, image->len);
     if (start > 0)
         memcpy(image->data, cur_bytes(c, start).data, start);
     for (unsigned i = 0; i < nr; i++) {

@@ -29,6 +29,8 @@ static uint64_t clusters_of(const struct resize_plan *p, uint64_t bytes)
 static enum guest_err check(const struct resize_plan *p, struct guest_err_detail *detail)
 {
     const struct qcow2_header *h = &p->q->header;
+    if (p->q->has_data_file && !p->node->data_file)
+        return err_plain(detail, GUEST_ERR_BAD_REQUEST); /* it was not linked */
     if (p->new_size % QCOW2_SECTOR_BYTES != 0)
         return err_plain(detail, GUEST_ERR_PLAN_SIZE_UNALIGNED);
     if (h->nb_snapshots && h->version < 3)
