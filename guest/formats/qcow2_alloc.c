@@ -433,6 +433,21 @@ enum guest_err qcow2_alloc_raise(struct qcow2_alloc *a, uint64_t cluster, uint64
     return GUEST_OK;
 }
 
+enum guest_err qcow2_alloc_count_new(struct qcow2_alloc *a, uint64_t cluster, uint64_t nr,
+                                     struct guest_err_detail *detail)
+{
+    for (uint64_t c = cluster; c < cluster + nr; c++) {
+        struct qcow2_refblock *block;
+        enum guest_err err = need_block(a, c, detail);
+        if (!err)
+            err = load_block(a, c >> a->block_bits, &block, detail);
+        if (err)
+            return err;
+        store(a, block, c, 1);
+    }
+    return GUEST_OK;
+}
+
 /* Finds room that blocks count; nothing is in use there yet, but for what comes before a->next. */
 static enum guest_err reserve(struct qcow2_alloc *a, uint64_t least, uint64_t wanted,
                               uint64_t *out_cluster, uint64_t *out_nr,

@@ -111,6 +111,13 @@ enum guest_err qcow2_alloc_reserve(struct qcow2_alloc *alloc, uint64_t wanted, u
 enum guest_err qcow2_alloc_raise(struct qcow2_alloc *alloc, uint64_t cluster, uint64_t nr,
                                  struct guest_err_detail *detail);
 
+/*
+ * Counts clusters behind the end of the file, which nothing can refer to, as used once, whatever an
+ * image that was longer has left there.
+ */
+enum guest_err qcow2_alloc_count_new(struct qcow2_alloc *alloc, uint64_t cluster, uint64_t nr,
+                                     struct guest_err_detail *detail);
+
 /* Notes that one reference to each cluster will be gone after the next plan. */
 enum guest_err qcow2_alloc_give_back(struct qcow2_alloc *alloc, uint64_t cluster, uint64_t nr,
                                      struct guest_err_detail *detail);

@@ -304,7 +304,7 @@ static enum guest_err count_in_old_blocks(struct resize_plan *p, struct guest_er
             uint64_t index = c >> p->alloc.block_bits;
             uint64_t next = min_u64(end, (index + 1) << p->alloc.block_bits);
             if (index < p->alloc.table_entries && p->alloc.table[index]) {
-                enum guest_err err = qcow2_alloc_raise(&p->alloc, c, next - c, detail);
+                enum guest_err err = qcow2_alloc_count_new(&p->alloc, c, next - c, detail);
                 if (err)
                     return err;
             }
