@@ -236,7 +236,7 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
     g_autofree char *display = NULL;
     struct image_open_options below = *options;
     struct layer layer = {.graph = parent->graph, .options = &below, .parent = parent};
-    struct name named_keys = {NULL};
+    struct name named_keys = {.driver = NULL};
     struct image *child;
 
     below.read_write = FALSE;
