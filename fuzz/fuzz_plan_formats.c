@@ -136,7 +136,8 @@ static bool resize(const char *format, GByteArray *image, uint64_t size)
     request.shrink = true;
     if (plan_resize(node, &request, &plan, &detail) == GUEST_OK) {
         good = fuzz_follow(image, plan, &watch);
-        g_assert(align_up_u64(size, SECTOR, &rounded));
+        bool fits = align_up_u64(size, SECTOR, &rounded);
+        g_assert(fits);
         if (good)
             judge(format, image, rounded);
     }
@@ -169,8 +170,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     good = plan && fuzz_follow(image, plan, &watch);
     if (!good)
         return 0;
-    if (!(flags & FLAG_ROUNDED) || strcmp(format, "vpc") != 0)
-        g_assert(align_up_u64(disk, SECTOR, &rounded));
+    if (!(flags & FLAG_ROUNDED) || strcmp(format, "vpc") != 0) {
+        bool fits = align_up_u64(disk, SECTOR, &rounded);
+        g_assert(fits);
+    }
     judge(format, image, rounded);
     for (unsigned i = 0; good && i < RESIZES_MAX && cur_left(&c) >= sizeof(uint64_t); i++)
         good = resize(format, image, max_u64(cur_le64(&c), 1)); /* 0 is refused before */

@@ -50,8 +50,9 @@ static GByteArray *unpack(struct cursor *c)
     g_byte_array_set_size(image, start + zeros * ZEROS_BYTES);
     if (image->len > 0)
         memset(image->data, 0, image->len);
-    if (start > 0)
-        memcpy(image->data, cur_bytes(c, start).data, start);
+    struct span head = cur_bytes(c, start);
+    if (head.len > 0)
+        memcpy(image->data, head.data, head.len);
     for (unsigned i = 0; i < nr; i++) {
         uint64_t at = (uint64_t)cur_be16(&places) * SECTOR_BYTES;
         struct span bytes = cur_bytes(c, SECTOR_BYTES);

@@ -269,7 +269,7 @@ static enum guest_err survey(struct recount_plan *p, struct guest_err_detail *de
 static bool too_full(const struct old_counts *o, uint64_t c, uint64_t at, uint64_t nr)
 {
     uint64_t index = c >> o->bits;
-    return c % (1ull << o->bits) == 0 && o->kinds[index] == KIND_MIXED &&
+    return (c & ((1ull << o->bits) - 1)) == 0 && o->kinds[index] == KIND_MIXED &&
            c - at + o->places[index] < nr;
 }
 

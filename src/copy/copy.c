@@ -177,6 +177,9 @@ static guint64 job_bytes(const struct target_shape *shape, const struct copy_opt
     guint64 bytes =
         shape->asks_often ? COPY_JOB_MAX : MAX(wanted, MIN(options->source_unit, COPY_JOB_MAX));
 
+    if (options->rate_bytes != 0) {
+        bytes = MIN(bytes, COPY_RATED_BYTES);
+    }
     return MAX(bytes / shape->unit_bytes, 1) * shape->unit_bytes;
 }
 

@@ -17,6 +17,7 @@
 #define COPY_JOB_BYTES    (1u << 20)
 #define COPY_PACKED_BYTES (384u << 10) /* of jobs with something to decode */
 #define COPY_JOB_MAX      (2u << 20)
+#define COPY_RATED_BYTES  (512u << 10) /* at a rate: what goes at once, as in stock */
 #define COPY_SLOTS        2u /* of each worker: how far it may be ahead of what is written */
 #define COPY_SECTOR       512u
 
