@@ -11,10 +11,11 @@ stock_nbd=$("$test_lib/oracle" 7.2 qemu-nbd)
 stock_daemon=$(command -v qemu-storage-daemon)
 
 noise seed.raw 1M # without holes, whose place is the file system's
-fresh() {
+noise large.raw 5M # more than stock copies at once, whatever the rate
+fresh() { # [RAW]
     rm -f socket
-    cp seed.raw r.raw
-    $stock convert -O qcow2 seed.raw a.qcow2
+    cp "${1:-seed.raw}" r.raw
+    $stock convert -O qcow2 r.raw a.qcow2
     $stock snapshot -c one a.qcow2
     $stock bitmap --add a.qcow2 b0
     $stock create -q -f qcow2 -b a.qcow2 -F qcow2 o.qcow2
@@ -123,7 +124,7 @@ ways=(
     'bench -c 100000000 a.qcow2' 'bench -w -c 100000000 a.qcow2' 'bench -U -c 100000000 a.qcow2'
     'bench -c 100000000 o.qcow2' 'bench -w -c 100000000 o.qcow2' 'bench -f raw -w -c 100000000 r.raw'
     'convert -r 64k -O raw a.qcow2 n' 'convert -U -r 64k -O raw a.qcow2 n' 'convert -r 64k -O raw o.qcow2 n'
-    'convert -n -r 64k -O qcow2 -f raw seed.raw a.qcow2' 'commit -r 64k o.qcow2'
+    'convert -n -r 64k -O qcow2 -f raw large.raw a.qcow2' 'commit -r 64k o.qcow2'
 )
 asks=(
     'info a.qcow2' 'info -U a.qcow2' 'resize a.qcow2 +1M' 'info o.qcow2' 'resize o.qcow2 +1M'
@@ -132,7 +133,7 @@ asks=(
 
 held_by() { # PROGRAM WORD...: says what stock is told while the program holds
     local inodes each
-    fresh
+    fresh large.raw
     $stock bitmap --remove a.qcow2 b0 # in use while somebody writes
     $stock_io -f qcow2 -c 'write -P 5 0 1M' o.qcow2 >/dev/null
     inodes=$(stat -c ':%i ' a.qcow2 o.qcow2 r.raw)
