@@ -37,7 +37,7 @@ static void run_job(void *user, unsigned index, void *data, guint64 number)
     }
     slot = copy_free_slot(copy, worker);
     slot->job = data;
-    if (copy_has_failed(copy)) {
+    if (copy_failed_before(copy, slot->job->start)) {
         slot->failed = TRUE;
     } else {
         copy_fill(copy, slot);

@@ -33,6 +33,16 @@ gboolean copy_has_failed(struct copy *copy)
     return failed;
 }
 
+gboolean copy_failed_before(struct copy *copy, guint64 offset)
+{
+    gboolean failed;
+
+    pool_lock(copy->pool);
+    failed = copy->failed && copy->fault.offset < offset;
+    pool_unlock(copy->pool);
+    return failed;
+}
+
 /* The start of the request in which stock would have met an offset. */
 static guint64 chunk_of(const struct copy *copy, const struct piece *piece, guint64 offset)
 {

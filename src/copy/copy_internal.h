@@ -87,6 +87,12 @@ struct copy {
 void copy_fail(struct copy *copy, struct copy_fault fault);
 gboolean copy_has_failed(struct copy *copy);
 
+/*
+ * Whether nothing that is met from an offset on can be what failed first. A job that lies before
+ * the failure is still read: what is told must not hang on which worker was faster.
+ */
+gboolean copy_failed_before(struct copy *copy, guint64 offset);
+
 /* A write that failed, told as the request of the source that it belongs to. */
 void copy_fail_write(struct copy *copy, const struct job *job, guint64 offset,
                      struct target_fault fault);
