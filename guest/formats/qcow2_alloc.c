@@ -415,14 +415,20 @@ static enum guest_err need_block(struct qcow2_alloc *a, uint64_t cluster,
 
 /* ---- taking and giving ---- */
 
+/* The block that counts a cluster, made if there is none. */
+static enum guest_err block_for(struct qcow2_alloc *a, uint64_t cluster,
+                                struct qcow2_refblock **out, struct guest_err_detail *detail)
+{
+    enum guest_err err = need_block(a, cluster, detail);
+    return err ? err : load_block(a, cluster >> a->block_bits, out, detail);
+}
+
 enum guest_err qcow2_alloc_raise(struct qcow2_alloc *a, uint64_t cluster, uint64_t nr,
                                  struct guest_err_detail *detail)
 {
     for (uint64_t c = cluster; c < cluster + nr; c++) {
         struct qcow2_refblock *block;
-        enum guest_err err = need_block(a, c, detail);
-        if (!err)
-            err = load_block(a, c >> a->block_bits, &block, detail);
+        enum guest_err err = block_for(a, c, &block, detail);
         if (err)
             return err;
         uint64_t count = load(a, block, c);
@@ -438,9 +444,7 @@ enum guest_err qcow2_alloc_count_new(struct qcow2_alloc *a, uint64_t cluster, ui
 {
     for (uint64_t c = cluster; c < cluster + nr; c++) {
         struct qcow2_refblock *block;
-        enum guest_err err = need_block(a, c, detail);
-        if (!err)
-            err = load_block(a, c >> a->block_bits, &block, detail);
+        enum guest_err err = block_for(a, c, &block, detail);
         if (err)
             return err;
         store(a, block, c, 1);
