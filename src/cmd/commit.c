@@ -159,6 +159,7 @@ static gboolean run_copy(const struct commit *commit, struct copy_feed *pieces,
         .workers = pool_default_workers(WORKERS_MAX, COPY_WORKER_ADDRESSES),
         .sparse_bytes = 1, /* zeros are told, not looked for */
         .trust_source = TRUE,
+        .source_spent = !commit->opt->drop,
         .rate_bytes = commit->opt->have_rate_limit ? commit->opt->rate_limit_bytes : 0,
         .chunk_bytes = REQUEST_BYTES,
         .codec = CELL_CODEC_VMDK_GRAIN, /* what a target takes that compresses unasked */

@@ -36,6 +36,7 @@ struct copy_options {
     gboolean refuse_data;  /* the target cannot take data in this form: the first of it fails */
     gboolean offload;      /* let the kernel copy where it can, without looking for zeros */
     gboolean share;        /* blocks of the source may be shared, without looking for zeros */
+    gboolean source_spent; /* the source is emptied afterwards: nobody reads it again */
     enum cell_codec codec; /* for targets that compress */
     guint64 rate_bytes;    /* per second, 0: no limit */
     guint64 total_bytes;   /* what progress counts up to; 0: no progress is wanted */

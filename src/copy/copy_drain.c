@@ -21,32 +21,6 @@ static guint64 stored_len(const struct cell_place *place)
 }
 
 /*
- * What will be flushed in the end is begun with while the copy goes on: the disk would be idle
- * meanwhile, and then be waited for.
- */
-static void note_written(struct copy *copy, struct endpoint *endpoint, guint64 offset,
-                         guint64 bytes)
-{
-    struct copy_written *written = &copy->written, due = {0};
-
-    pool_lock(copy->pool);
-    if (written->endpoint != endpoint) {
-        *written = (struct copy_written){.endpoint = endpoint, .from = offset};
-    }
-    written->from = MIN(written->from, offset);
-    written->to = MAX(written->to, offset + bytes);
-    written->bytes += bytes;
-    if (written->bytes >= COPY_WRITE_BACK) {
-        due = *written;
-        written->endpoint = NULL;
-    }
-    pool_unlock(copy->pool);
-    if (due.endpoint != NULL) {
-        endpoint_write_back(due.endpoint, due.from, due.to - due.from);
-    }
-}
-
-/*
  * Encrypts a run in its buffer. Where the disk ends inside a unit the rest of it is stored as well:
  * in a larger disk it would show.
  */
@@ -94,7 +68,7 @@ static guint write_run(struct copy *copy, struct copy_slot *slot, guint first, g
     endpoint = target_blob(copy->target, head);
     *out_err = endpoint_pwritev(endpoint, offset, iov, (int)(i - first));
     if (*out_err == 0) {
-        note_written(copy, endpoint, offset, end - offset);
+        copy_note_written(copy, endpoint, offset, end - offset);
     }
     return i - first;
 }
@@ -257,6 +231,9 @@ static void write_slot(struct copy *copy, struct copy_slot *slot)
         offload_places(copy, slot);
     } else {
         write_places(copy, slot);
+    }
+    if (copy->options->source_spent && slot->job->pieces != NULL) {
+        copy_note_spent(copy, slot->job->pieces);
     }
 }
 

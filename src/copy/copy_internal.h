@@ -5,6 +5,7 @@
  *   copy.c         the feeder: cuts jobs, serves the target, starts and ends
  *   copy_fill.c    a job into a slot: read, look for zeros, compress
  *   copy_drain.c   slots into the target, in order
+ *   copy_cache.c   what the kernel is told about its cache
  *   copy_fault.c   what failed first
  */
 #ifndef INSTAR_SRC_COPY_COPY_INTERNAL_H
@@ -21,7 +22,7 @@
 #define COPY_SLOTS        2u /* of each worker: how far it may be ahead of what is written */
 #define COPY_SECTOR       512u
 
-#define COPY_WRITE_BACK (32u << 20) /* written before the kernel is told to begin with it */
+#define COPY_WRITE_BACK (32u << 20) /* written, or read, before the kernel is told so */
 
 struct copy_worker;
 
@@ -49,8 +50,8 @@ struct copy_worker {
     struct copy_slot slots[COPY_SLOTS];
 };
 
-/* What was written since the kernel was last told to begin with it. */
-struct copy_written {
+/* What was written, or read, since the kernel was last told so. */
+struct copy_span {
     struct endpoint *endpoint; /* NULL: nothing */
     guint64 from, to;          /* all of it lies in between */
     guint64 bytes;
@@ -74,7 +75,8 @@ struct copy {
     struct copy_fault fault;
     guint64 unplaced_bytes; /* of jobs that were pushed and have no room yet */
     guint64 done_bytes;     /* as progress counts */
-    struct copy_written written;
+    struct copy_span written;
+    struct copy_span spent;   /* of a source that is emptied afterwards: without gaps */
     struct copy_slot **ready; /* [number % nr_ready]: filled, waiting to be written */
     guint nr_ready;
     guint64 next_write; /* number of the job that is written next */
@@ -121,5 +123,13 @@ struct copy_slot *copy_free_slot(struct copy *copy, struct copy_worker *worker);
 
 /* Whether progress counts a piece: data, and zeros where they are written as data. */
 gboolean copy_counts(const struct copy_options *options, const struct piece *piece);
+
+/* ---- copy_cache.c ---- */
+
+/* Says that a range of the target was written. */
+void copy_note_written(struct copy *copy, struct endpoint *endpoint, guint64 offset, guint64 bytes);
+
+/* Says that a job's pieces were read and written, and that nobody reads them again. */
+void copy_note_spent(struct copy *copy, const GArray *pieces);
 
 #endif

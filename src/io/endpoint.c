@@ -342,6 +342,14 @@ void endpoint_write_back(struct endpoint *endpoint, uint64_t offset, uint64_t le
     }
 }
 
+void endpoint_forget(struct endpoint *endpoint, uint64_t offset, uint64_t len)
+{
+    if (!endpoint->cache.no_flush && endpoint->ops->forget != NULL && len > 0 &&
+        range_ok(offset, len)) {
+        endpoint->ops->forget(endpoint, offset, len);
+    }
+}
+
 int endpoint_copy_range(struct endpoint *from, uint64_t from_offset, struct endpoint *to,
                         uint64_t to_offset, uint64_t len)
 {

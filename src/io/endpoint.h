@@ -147,6 +147,13 @@ int endpoint_flush(struct endpoint *endpoint); /* honours no_flush */
  * and does not fail; what goes wrong is told by endpoint_flush. Without flushes it does nothing.
  */
 void endpoint_write_back(struct endpoint *endpoint, uint64_t offset, uint64_t len);
+
+/*
+ * Says that a range will not be read again before its blocks are given back: the kernel need not
+ * keep it in its cache. No byte of the file changes. Without flushes, or where there is no cache,
+ * it does nothing.
+ */
+void endpoint_forget(struct endpoint *endpoint, uint64_t offset, uint64_t len);
 int endpoint_copy_range(struct endpoint *from, uint64_t from_offset, struct endpoint *to,
                         uint64_t to_offset, uint64_t len);
 /*

@@ -30,6 +30,7 @@ struct endpoint_ops {
     int (*truncate)(struct endpoint *endpoint, uint64_t size_bytes);
     int (*flush)(struct endpoint *endpoint);
     void (*write_back)(struct endpoint *endpoint, uint64_t offset, uint64_t len); /* may be NULL */
+    void (*forget)(struct endpoint *endpoint, uint64_t offset, uint64_t len);     /* may be NULL */
 
     /* The run at offset, which lies inside the file; *out_len may exceed what was asked. */
     int (*status)(struct endpoint *endpoint, uint64_t offset, uint64_t *out_len,

@@ -7,7 +7,7 @@ requires strace python3
 [ -z "${INSTAR_TEST_SANITIZED:-}" ] || skip_all "a sanitized build counts otherwise"
 strace -o /dev/null true 2>/dev/null || skip_all "strace may not trace here"
 export INSTAR_SANDBOX=process # whose doorbells are system calls and seen by strace
-plan 32
+plan 34
 
 # 256 MiB, 96 MiB of it data in pieces of 1 MiB: every other MiB of the first 192.
 python3 -c '
@@ -106,6 +106,25 @@ ok "rebase: flushes"
 fresh_overlay a.qcow2
 [ "$(calls sync_file_range "${rebase[@]}")" -ge 2 ]
 ok "rebase: the disk begins while the copy goes on"
+
+# An overlay of its own with all of the data; forgotten: how much of it the cache may give back.
+commit_anew() {
+    cp base.qcow2 under.qcow2
+    cp holds.qcow2 over.qcow2
+    calls fadvise64 commit -q "$@" over.qcow2 >/dev/null
+}
+forgotten() { sed -n 's/.*fadvise64([0-9]*, [0-9]*, \([0-9]*\), POSIX_FADV_DONTNEED.*/\1/p' trace | awk '{ sum += $1 } END { print sum + 0 }'; }
+"$QEMU_IMG" create -q -f qcow2 base.qcow2 256M
+cp base.qcow2 under.qcow2
+"$QEMU_IMG" convert -O qcow2 a.raw holds.qcow2
+"$QEMU_IMG" rebase -u -b under.qcow2 -F qcow2 holds.qcow2
+
+commit_anew
+[ "$(forgotten)" -ge $((data / 2)) ]
+ok "commit: what is freed afterwards leaves the cache while the copy goes on"
+commit_anew -d
+[ "$(forgotten)" -eq 0 ]
+ok "commit -d: the overlay stays in the cache"
 
 # 64 GiB with all its tables: 2 MiB of refcounts, 8 MiB as wide as can be.
 "$QEMU_IMG" create -q -f qcow2 -o preallocation=metadata tables.qcow2 64G

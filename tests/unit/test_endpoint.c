@@ -131,6 +131,28 @@ static void test_direct(void)
     g_assert_cmpuint(endpoint_size(endpoint), ==, 100001);
 }
 
+/* What is forgotten, clean or dirty, reads as before; who has no cache is asked in vain. */
+static void test_forget(void)
+{
+    const uint64_t size = 256 * KIB;
+    g_autoptr(Endpoint) endpoint = open_ok("forgotten", ENDPOINT_CREATE, NULL);
+    g_autoptr(Endpoint) null = endpoint_new_null(size, 0);
+    g_autofree uint8_t *bytes = g_malloc(size);
+    g_autofree uint8_t *back = g_malloc0(size);
+
+    fill(bytes, size, 3);
+    g_assert_cmpint(endpoint_pwrite(endpoint, 0, bytes, size), ==, 0);
+    endpoint_forget(endpoint, 0, size / 2);
+    g_assert_cmpint(endpoint_flush(endpoint), ==, 0);
+    endpoint_forget(endpoint, 1, 4 * size);
+    endpoint_forget(endpoint, UINT64_MAX - 1, 4);
+    endpoint_forget(endpoint, 0, 0);
+    endpoint_forget(null, 0, size);
+    g_assert_cmpint(endpoint_pread(endpoint, 0, back, size), ==, 0);
+    g_assert_cmpmem(back, size, bytes, size);
+    g_assert_cmpuint(endpoint_size(endpoint), ==, size);
+}
+
 static void test_buffer(void)
 {
     g_autoptr(Endpoint) endpoint = endpoint_new_buffer(NULL, 70000);
@@ -529,6 +551,7 @@ int main(int argc, char **argv)
     g_test_add_func("/endpoint/errors", test_errors);
     g_test_add_func("/endpoint/file", test_file);
     g_test_add_func("/endpoint/direct", test_direct);
+    g_test_add_func("/endpoint/forget", test_forget);
     g_test_add_func("/endpoint/buffer", test_buffer);
     g_test_add_func("/endpoint/slice", test_slice);
     g_test_add_func("/endpoint/blkdebug", test_blkdebug);
