@@ -67,17 +67,32 @@ static const struct keyval_slot *file_slot(const struct create_opts *opts, const
     return slot;
 }
 
+/* A device can promise nothing, and says so in its own words. */
+static gboolean check_file_preallocation(const struct create_opts *opts, enum prealloc_mode mode,
+                                         const char *word, GError **error)
+{
+    if (mode != PREALLOC_OFF && strcmp(opts->protocol->name, "host_device") == 0) {
+        return wording_fail(error, "Unsupported preallocation mode '%s'", word);
+    }
+    return mode != PREALLOC_METADATA ||
+           wording_fail(error, "Unsupported preallocation mode: metadata");
+}
+
 gboolean create_opts_file(const struct create_opts *opts, struct create_file *out, GError **error)
 {
     struct create_file file = {.extent_size_hint_bytes = 1 << 20};
     const struct keyval_slot *slot;
+    const char *word = NULL;
 
     create_opts_size(opts, &file.size_bytes);
     slot = file_slot(opts, "nocow");
     file.nocow = slot != NULL && slot->number != 0;
     slot = file_slot(opts, "preallocation");
-    if (slot != NULL && slot->text != NULL && !prealloc_parse(slot->text, &file.preallocation)) {
-        return refuse_value(slot->text, error);
+    if (slot != NULL && slot->text != NULL) {
+        word = slot->text;
+        if (!prealloc_parse(word, &file.preallocation)) {
+            return refuse_value(word, error);
+        }
     }
     slot = file_slot(opts, "extent_size_hint");
     if (slot != NULL && slot->given) {
@@ -87,8 +102,8 @@ gboolean create_opts_file(const struct create_opts *opts, struct create_file *ou
     if (file.extent_size_hint_bytes > UINT32_MAX) {
         return wording_fail(error, "Extent size hint is too large");
     }
-    if (file.preallocation == PREALLOC_METADATA) {
-        return wording_fail(error, "Unsupported preallocation mode: metadata");
+    if (!check_file_preallocation(opts, file.preallocation, word, error)) {
+        return FALSE;
     }
     *out = file;
     return TRUE;

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "compat/create_private.h"
 #include "compat/wording.h"
@@ -84,6 +85,17 @@ static gboolean require_creatable(const struct driver *driver, const char *kind,
     return TRUE;
 }
 
+/* A device that is there has the options of devices, whatever its name looks like. */
+static const struct driver *find_protocol(const char *filename, GError **error)
+{
+    struct stat st;
+
+    if (stat(filename, &st) == 0 && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))) {
+        return driver_find("host_device");
+    }
+    return driver_of_name(filename, error);
+}
+
 /* Finds format and protocol in stock's order; filename NULL leaves the protocol out. */
 static gboolean find_drivers(const char *format_name, const char *filename,
                              const struct driver **out_format, const struct driver **out_protocol,
@@ -95,7 +107,7 @@ static gboolean find_drivers(const char *format_name, const char *filename,
     }
     *out_protocol = NULL;
     if (filename != NULL) {
-        *out_protocol = driver_of_name(filename, error);
+        *out_protocol = find_protocol(filename, error);
         if (*out_protocol == NULL) {
             return FALSE;
         }

@@ -253,7 +253,9 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
         endpoint = leaf_open(user, 0, &below, NULL, error);
         display = g_strdup(user->display);
     } else if (ref == NULL) {
-        return wording_fail(error, "A block device must be specified for \"file\"");
+        return wording_fail(error, user->driver == NULL
+                                       ? "Must specify either driver or file"
+                                       : "A block device must be specified for \"file\"");
     } else {
         endpoint = leaf_open_reference(parent, ref, 0, options, &display, error);
     }

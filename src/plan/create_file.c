@@ -87,6 +87,11 @@ static gboolean is_device(struct endpoint *endpoint)
     return strcmp(endpoint_protocol(endpoint_below(endpoint)), "file") != 0;
 }
 
+gboolean create_file_is_block(struct endpoint *endpoint)
+{
+    return is_device(endpoint) && !endpoint_is_character(endpoint_below(endpoint));
+}
+
 static gboolean fail(GError **error, const char *sentence, int number)
 {
     g_set_error(error, COMPAT_ERROR, number == EFBIG ? COMPAT_ERROR_LARGE : COMPAT_ERROR_SYSTEM,

@@ -36,6 +36,9 @@ gboolean create_file_resize(struct endpoint *endpoint, uint64_t size_bytes,
 gboolean create_file_set_size(struct endpoint *endpoint, uint64_t size_bytes,
                               enum prealloc_mode preallocation, GError **error);
 
+/* Whether it is a device that has a size, which it keeps. */
+gboolean create_file_is_block(struct endpoint *endpoint);
+
 /* The path behind a plain name or one with a file: or host_device: prefix. */
 const char *create_file_path(const char *name);
 

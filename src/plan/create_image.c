@@ -5,6 +5,7 @@
  */
 #include "src/plan/create_image.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "compat/wording.h"
@@ -13,9 +14,20 @@
 
 #define SECTOR 512u
 
-static gboolean create_raw(const char *filename, gboolean device, const struct create_file *file,
+/* The protocol alone, as `-f file` and `file:` ask for it, takes a device for a file. */
+static gboolean check_plain_file(const char *format, const char *filename,
+                                 struct endpoint *endpoint, GError **error)
+{
+    gboolean plain = strcmp(format, "file") == 0 || g_str_has_prefix(filename, "file:");
+
+    return !plain || !create_file_is_block(endpoint) ||
+           wording_fail(error, "Could not resize file: %s", g_strerror(EINVAL));
+}
+
+static gboolean create_raw(const char *format, const char *filename, const struct create_file *file,
                            gboolean no_flush, GError **error)
 {
+    gboolean device = strcmp(format, "host_device") == 0;
     g_auto(MadeFile) target = {0};
     uint64_t size = (file->size_bytes + SECTOR - 1) / SECTOR * SECTOR;
 
@@ -24,8 +36,11 @@ static gboolean create_raw(const char *filename, gboolean device, const struct c
         return TRUE;
     }
     if (!made_file_open(&target, filename, device, file, no_flush, error) ||
+        !check_plain_file(format, filename, target.endpoint, error) ||
         !create_file_resize(target.endpoint, size, file->preallocation, error))
         return FALSE;
+    if (endpoint_is_character(target.endpoint))
+        create_tell_close_nodes(target.endpoint, 1);
     target.made = FALSE;
     return TRUE;
 }
@@ -49,10 +64,9 @@ gboolean create_image(const struct create_opts *opts, const char *filename, gboo
     if (!create_opts_file(opts, &file, error) ||
         !driver_require_built(create_opts_protocol(opts), error))
         return FALSE;
-    if (strcmp(format, "raw") == 0 || strcmp(format, "file") == 0)
-        return create_raw(filename, FALSE, &file, no_flush, error);
-    if (strcmp(format, "host_device") == 0)
-        return create_raw(filename, TRUE, &file, no_flush, error);
+    if (strcmp(format, "raw") == 0 || strcmp(format, "file") == 0 ||
+        strcmp(format, "host_device") == 0)
+        return create_raw(format, filename, &file, no_flush, error);
     if (strcmp(format, "qcow2") == 0)
         return create_qcow2_image(opts, filename, &file, no_flush, error);
     if (strcmp(format, "vmdk") == 0)

@@ -123,13 +123,18 @@ gboolean create_start_plan(struct cell *cell, const struct create_opts *opts, ui
 
 void create_tell_close(struct endpoint *endpoint)
 {
+    create_tell_close_nodes(endpoint, CLOSING_NODES);
+}
+
+void create_tell_close_nodes(struct endpoint *endpoint, unsigned nr_nodes)
+{
     int number = 0;
 
     if (!profile_get()->close_flush || endpoint_fd(endpoint) < 0)
         return;
     if (fdatasync(endpoint_fd(endpoint)) != 0)
         number = errno;
-    for (unsigned i = 0; number != 0 && i < CLOSING_NODES; i++)
+    for (unsigned i = 0; number != 0 && i < nr_nodes; i++)
         report_error("Failed flush for '%s' during close: %s", endpoint_path(endpoint),
                      g_strerror(number));
 }
@@ -231,8 +236,12 @@ gboolean create_planned_image(const struct create_opts *opts, const char *filena
         !made_file_lock(&image, error))
         return FALSE;
     target.endpoint = image.endpoint;
+    if (!create_device_check(opts, image.endpoint, error))
+        return FALSE;
     if (!apply_plan(cell, &target, 1, &failed, NULL, error)) {
         create_tell_close(image.endpoint);
+        if (failed == ENOSPC && create_file_is_block(image.endpoint))
+            return create_device_small(opts, endpoint_size(image.endpoint), error);
         return set_format_error(create_opts_format(opts)->name, failed, error);
     }
     failed = endpoint_flush(image.endpoint);

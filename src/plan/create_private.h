@@ -39,6 +39,7 @@ gboolean create_start_plan(struct cell *cell, const struct create_opts *opts, ui
 
 /* In 11.1: says that the file cannot be flushed as it is closed, once a node that closes. */
 void create_tell_close(struct endpoint *endpoint);
+void create_tell_close_nodes(struct endpoint *endpoint, unsigned nr_nodes);
 
 /*
  * Looks whether a device keeps what was written to it: stock opens what it has made. What has no
@@ -47,6 +48,22 @@ void create_tell_close(struct endpoint *endpoint);
  * returns: FALSE with *error in the words of the format that notices, TRUE for one that does not
  */
 gboolean create_was_kept(struct endpoint *endpoint, const char *format, GError **error);
+
+/*
+ * A block device that is too small for what is made on it: stock meets its end at another place in
+ * each format, and has words for each.
+ *
+ * in:      capacity_bytes: of the device
+ * returns: FALSE, always
+ */
+gboolean create_device_small(const struct create_opts *opts, uint64_t capacity_bytes,
+                             GError **error);
+gboolean create_device_small_qcow2(const struct create_qcow2 *options, uint64_t capacity_bytes,
+                                   GError **error);
+
+/* Refuses a format that wants to cut the file first, which a device does not let it. */
+gboolean create_device_check(const struct create_opts *opts, struct endpoint *endpoint,
+                             GError **error);
 
 /* A write that failed: the words every format but qcow2 has for it. FALSE, always. */
 gboolean create_write_error(int number, GError **error);

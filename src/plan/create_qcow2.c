@@ -73,6 +73,8 @@ static gboolean set_write_error(const struct create_qcow2 *options, struct endpo
     if (number == 0)
         return FALSE;
     g_clear_error(error);
+    if (number == ENOSPC && options->data_file == NULL && create_file_is_block(endpoint))
+        return create_device_small_qcow2(options, endpoint_size(endpoint), error);
     /* A device without room (/dev/full) fails before there is anything to make room for. */
     if (number == ENOSPC && ahead != NULL && options->data_file == NULL &&
         !endpoint_is_character(endpoint)) {
@@ -110,13 +112,14 @@ static gboolean open_data_file(MadeFile *file, const struct create_qcow2 *option
 static gboolean check_preallocation(const struct create_qcow2 *options, struct endpoint *target,
                                     GError **error)
 {
-    if (options->preallocation != PREALLOC_FALLOC ||
-        strcmp(endpoint_protocol(target), "host_device") != 0)
-        return TRUE;
-    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
+    gboolean promised =
+        options->preallocation == PREALLOC_FALLOC || options->preallocation == PREALLOC_FULL;
+
+    return !promised || strcmp(endpoint_protocol(target), "host_device") != 0 ||
+           wording_fail(error,
                         "Could not resize image: Failed to resize underlying file: Preallocation "
-                        "mode 'falloc' unsupported for this non-regular file");
-    return FALSE;
+                        "mode '%s' unsupported for this non-regular file",
+                        options->preallocation == PREALLOC_FULL ? "full" : "falloc");
 }
 
 static gboolean apply_qcow2(struct cell *cell, const char *filename,

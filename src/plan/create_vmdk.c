@@ -3,8 +3,10 @@
  * A new VMDK: the descriptor or the one file it is, and the files of its extents, whose names are
  * made of its own: a.vmdk has a-flat.vmdk, or a-s001.vmdk, a-s002.vmdk ...
  */
+#include <errno.h>
 #include <string.h>
 
+#include "compat/profile.h"
 #include "compat/wording.h"
 #include "src/graph/ask.h"
 #include "src/graph/graph.h"
@@ -113,13 +115,26 @@ static gboolean make_files(struct making *making, const char *filename, GError *
     return TRUE;
 }
 
+/* Stock looks at the size of what it has made, but where it does not care for flushes. */
+static gboolean check_kept(const struct making *making, GError **error)
+{
+    if (!endpoint_is_character(making->image.endpoint))
+        return TRUE;
+    create_tell_close(making->image.endpoint);
+    return making->no_flush || profile_get()->id == PROFILE_7_2 ||
+           wording_fail(error, "Cannot grow device files");
+}
+
 static gboolean write_files(struct making *making, struct cell *cell, GError **error)
 {
     unsigned nr = making->paths->len + 1;
     int failed = 0;
 
     if (!apply_plan(cell, making->targets, nr, &failed, NULL, error))
-        return failed != 0 ? create_write_error(failed, error) : FALSE;
+        return failed == 0 ? FALSE
+               : failed == ENOSPC && create_file_is_block(making->image.endpoint)
+                   ? create_device_small(making->opts, 0, error)
+                   : create_write_error(failed, error);
     for (unsigned i = nr; failed == 0 && i-- > 0;)
         failed = endpoint_flush(making->targets[i].endpoint);
     if (failed != 0)
@@ -127,7 +142,7 @@ static gboolean write_files(struct making *making, struct cell *cell, GError **e
     making->image.made = FALSE;
     for (guint i = 0; i < making->paths->len; i++)
         making->extents[i].made = FALSE;
-    return TRUE;
+    return check_kept(making, error);
 }
 
 static gboolean make_image(struct making *making, const char *filename,

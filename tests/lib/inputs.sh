@@ -129,6 +129,18 @@ fabr() {
     python3 -B "$test_lib/readonly_fab.py" "$@"
 }
 
+# on_loop FILE NAME [OPTION...]: makes NAME a block device that holds FILE, until the script ends.
+on_loop() {
+    loop_file=$1
+    loop_name=$2
+    shift 2
+    loop_device=$(losetup -f --show "$@" "$loop_file") || return
+    loop_devices="${loop_devices:-} $loop_device"
+    # shellcheck disable=SC2064 # as many as there are now
+    trap "losetup -d $loop_devices" EXIT
+    ln -s "$loop_device" "$loop_name"
+}
+
 # stock_luks ARGS...: stock qemu-img where it makes LUKS headers, the newest there is.
 stock_luks() {
     for stock_version in 11.1 10.0 7.2; do
