@@ -4,6 +4,7 @@
  */
 #include "tests/crash/judge.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "guest/abi/check.pb-c.h"
@@ -202,7 +203,8 @@ static gboolean is_damaged(const struct crash_case *c)
 static void judge_stock(struct trial *t, const struct disk *disk)
 {
     g_autofree char *path = g_build_filename(t->bench.dir, "state", NULL);
-    /* NONE: not flushed, as a file that replaces another is by default */
+    /* NONE: not flushed, as a file that replaces another is by default, and not cut off either */
+    g_remove(path);
     g_assert_true(g_file_set_contents_full(path, (char *)disk->file[0]->data, disk->file[0]->len,
                                            G_FILE_SET_CONTENTS_NONE, 0600, NULL));
     int status = bench_status(&t->bench, "qemu-img check -q %s -f %s state",
