@@ -3,11 +3,11 @@
 # What the work costs in counts, which do not depend on the machine's load: a gate against slow
 # decay. A bound is a little above what was counted when it was set.
 . "$(dirname "$0")/../lib/libtest.sh"
-requires strace python3
+requires strace python3 nm
 [ -z "${INSTAR_TEST_SANITIZED:-}" ] || skip_all "a sanitized build counts otherwise"
 strace -o /dev/null true 2>/dev/null || skip_all "strace may not trace here"
 export INSTAR_SANDBOX=process # whose doorbells are system calls and seen by strace
-plan 34
+plan 35
 
 # 256 MiB, 96 MiB of it data in pieces of 1 MiB: every other MiB of the first 192.
 python3 -c '
@@ -58,6 +58,11 @@ at_most "$(cell 'pages touched' info small.qcow2)" 25
 ok "info: pages that the guest touches"
 at_most "$(calls all info small.qcow2)" 260
 ok "info: system calls"
+
+# What every short command runs lies together: the linker script names it.
+last=$(nm "$(dirname "$QEMU_IMG")/guest.elf" | sed -n 's/^0*\([0-9a-f]*\) [tT] \(node_open\|vmdk_probe\|qcow2_info\|fetch\|protobuf_c_message_unpack\)$/\1/p' | sort | tail -1)
+at_most "$((0x${last:-ffffffff}))" $((0x400000 + 13 * 4096))
+ok "info: the guest's code lies on few pages"
 
 at_most "$(cell 'calls' convert -O raw a.qcow2 o)" 4
 ok "qcow2 to raw: calls of the cell"
