@@ -41,6 +41,13 @@ struct endpoint_ops {
     void (*free)(struct endpoint *endpoint);              /* what the kind added; may be NULL */
 };
 
+/* Whether blocks are asked for ahead of a file's long writes. */
+enum reserving {
+    RESERVE_NEVER,
+    RESERVE_UNKNOWN, /* what file system it is was not asked yet */
+    RESERVE_BLOCKS,
+};
+
 struct endpoint {
     const struct endpoint_ops *ops;
     int refs; /* atomic */
@@ -65,7 +72,7 @@ struct endpoint {
     ino_t ino;
     gboolean no_punch, no_zero_range; /* the kernel said so once */
     uint64_t touched_to;              /* behind it nothing was ever written: zeros. Only grows */
-    gboolean reserves;                /* reserve.c has something to do */
+    int reserves;                     /* atomic, enum reserving: for reserve.c */
     gboolean sparse;                  /* most of it was a hole when it was opened */
     uint64_t reserved_to;             /* blocks are there up to here. Under `lock` */
 

@@ -25,27 +25,41 @@
 
 void reserve_begin(struct endpoint *endpoint, const struct stat *st)
 {
+    endpoint->reserves =
+        endpoint->writable && !endpoint->cache.direct ? RESERVE_UNKNOWN : RESERVE_NEVER;
+    endpoint->sparse = (uint64_t)st->st_blocks * 512 <= (uint64_t)st->st_size / 2;
+}
+
+static gboolean gains(const struct endpoint *endpoint)
+{
     struct statfs fs;
 
-    if (!endpoint->writable || endpoint->cache.direct || fstatfs(endpoint->fd, &fs) != 0 ||
-        fs.f_type != EXT4_SUPER_MAGIC ||
-        (uint64_t)fs.f_bavail < RESERVE_FREE / (uint64_t)fs.f_bsize) {
-        return;
+    return fstatfs(endpoint->fd, &fs) == 0 && fs.f_type == EXT4_SUPER_MAGIC &&
+           (uint64_t)fs.f_bavail >= RESERVE_FREE / (uint64_t)fs.f_bsize;
+}
+
+/* Asked by the first long write. Two threads may ask at once, and find the same. */
+static gboolean reserves(struct endpoint *endpoint)
+{
+    int now = g_atomic_int_get(&endpoint->reserves);
+
+    if (now == RESERVE_UNKNOWN) {
+        now = gains(endpoint) ? RESERVE_BLOCKS : RESERVE_NEVER;
+        g_atomic_int_set(&endpoint->reserves, now);
     }
-    endpoint->reserves = TRUE;
-    endpoint->sparse = (uint64_t)st->st_blocks * 512 <= (uint64_t)st->st_size / 2;
+    return now == RESERVE_BLOCKS;
 }
 
 static void reserve(struct endpoint *endpoint, uint64_t offset, uint64_t len)
 {
     if (descriptor_fallocate(endpoint, FALLOC_FL_KEEP_SIZE, offset, len) != 0) {
-        endpoint->reserves = FALSE;
+        g_atomic_int_set(&endpoint->reserves, RESERVE_NEVER);
     }
 }
 
 void reserve_inside(struct endpoint *endpoint, uint64_t offset, uint64_t len)
 {
-    if (endpoint->reserves && endpoint->sparse && len >= RESERVE_LEAST) {
+    if (endpoint->sparse && len >= RESERVE_LEAST && reserves(endpoint)) {
         reserve(endpoint, offset, len);
     }
 }
@@ -54,7 +68,7 @@ void reserve_growth(struct endpoint *endpoint, uint64_t offset, uint64_t len)
 {
     uint64_t from = MAX(offset, endpoint->reserved_to), end = offset + len;
 
-    if (!endpoint->reserves || end <= from || end < RESERVE_LEAST) {
+    if (end <= from || end < RESERVE_LEAST || !reserves(endpoint)) {
         return;
     }
     /* A quarter of what there is, so that a small file is not made a large one. */

@@ -7,7 +7,7 @@ requires strace python3 nm
 [ -z "${INSTAR_TEST_SANITIZED:-}" ] || skip_all "a sanitized build counts otherwise"
 strace -o /dev/null true 2>/dev/null || skip_all "strace may not trace here"
 export INSTAR_SANDBOX=process # whose doorbells are system calls and seen by strace
-plan 35
+plan 37
 
 # 256 MiB, 96 MiB of it data in pieces of 1 MiB: every other MiB of the first 192.
 python3 -c '
@@ -85,6 +85,11 @@ at_most "$(calls pwrite64,pwritev,pwritev2 convert -O qcow2 a.raw o)" 140
 ok "raw to qcow2: writes"
 at_most "$(moved)" $((data * 102 / 100))
 ok "raw to qcow2: each byte is written once, and tables are small"
+
+[ "$(calls fstatfs convert -O qcow2 a.raw o)" -le 1 ]
+ok "raw to qcow2: what file system it is is asked at most once"
+[ "$(calls fstatfs create -q -f qcow2 o 1G)" -eq 0 ]
+ok "create: what file system it is does not matter"
 
 # An overlay that gets all of the data back: other.qcow2 has it, empty.qcow2 does not.
 fresh_overlay() {
