@@ -71,7 +71,6 @@ static gboolean look_again(struct image **image, const struct options *opt,
     again.corruptions_fixed = result->corruptions_fixed;
     *result = again;
     if (ok) {
-        result->filename = image_filename(*image);
         result->format = image_format(*image);
     }
     return ok;
@@ -99,8 +98,7 @@ static int report_failure(const GError *error)
 static int check_image(struct image **image, const struct options *opt,
                        const struct image_open_options *options)
 {
-    struct check_result result = {.filename = image_filename(*image),
-                                  .format = image_format(*image)};
+    struct check_result result = {.filename = options->filename, .format = image_format(*image)};
     g_autoptr(GError) error = NULL;
     gboolean ok;
 
