@@ -148,7 +148,7 @@ struct format_driver {
     void (*close)(struct node *node);
 };
 
-#define NODE_REFS_MAX     1024
+#define NODE_REFS_MAX     2048
 #define NODE_WARNINGS_MAX 4
 
 struct node {

@@ -14,7 +14,7 @@
 #include "guest/formats/vmdk_layout.h"
 #include "guest/formats/writer.h"
 
-#define VMDK_EXTENTS_MAX 1000u
+#define VMDK_EXTENTS_MAX 2048u
 
 /* What the descriptor calls an extent. */
 enum vmdk_type {

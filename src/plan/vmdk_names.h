@@ -8,7 +8,7 @@
 #include <glib.h>
 
 #define VMDK_SPLIT_BYTES (2ull << 30)
-#define VMDK_FILES_MAX   1000u
+#define VMDK_FILES_MAX   2048u
 
 /*
  * `dir/name.suffix` with a tag before the last dot of the last component: a-flat.vmdk,

@@ -29,7 +29,7 @@
 #define WIRE_OPTIONS_MAX   256u
 #define WIRE_SNAPSHOTS_MAX 65536u
 #define WIRE_BITMAPS_MAX   65535u
-#define WIRE_EXTENTS_MAX   1024u
+#define WIRE_EXTENTS_MAX   2048u
 #define WIRE_CLUSTER_MAX   (1ull << 32)
 
 /*
