@@ -143,8 +143,17 @@ static gboolean any_encrypt_key(const struct create_opts *opts)
 
 static gboolean decode_encryption(const struct create_opts *opts, const char **out, GError **error)
 {
-    const char *format = text_of(opts, "encrypt.format");
+    const char *format = text_of(opts, "encrypt.format"), *word = text_of(opts, "encryption");
 
+    /* measure: nothing else takes room, so that stock does not look. */
+    if (opts->measure && (format == NULL || strcmp(format, "luks") != 0)) {
+        *out = NULL;
+        return TRUE;
+    }
+    /* A switch elsewhere, a word here: stock knows only these two. */
+    if (word != NULL && strcmp(word, "on") != 0 && strcmp(word, "off") != 0) {
+        return refuse_word("format", word, error);
+    }
     if (number_of(opts, "encryption") != 0) {
         format = "aes";
     }
@@ -198,7 +207,10 @@ static gboolean check_measure_cluster(const struct create_opts *opts, GError **e
 
 static gboolean check_encryption_alias(const struct create_opts *opts, GError **error)
 {
-    if (number_of(opts, "encryption") != 0 && text_of(opts, "encrypt.format") != NULL) {
+    const char *word = text_of(opts, "encryption");
+
+    if (!opts->measure && word != NULL && strcmp(word, "off") != 0 &&
+        text_of(opts, "encrypt.format") != NULL) {
         return wording_fail(error,
                             "'encrypt.format' and its alias 'encryption' can't be used at the "
                             "same time");
@@ -210,6 +222,19 @@ gboolean create_opts_encryption(const struct create_opts *opts, const char **out
                                 GError **error)
 {
     return check_encryption_alias(opts, error) && decode_encryption(opts, out_format, error);
+}
+
+gboolean create_opts_backing_known(const struct create_opts *opts, GError **error)
+{
+    const char *name = create_opts_backing_fmt(opts);
+
+    if (name == NULL || opts->measure || driver_find(name) != NULL) {
+        return TRUE;
+    }
+    if (strcmp(opts->format->name, "qcow") == 0) {
+        return wording_fail(error, "unrecognized backing format '%s'", name);
+    }
+    return refuse_word("backing-fmt", name, error);
 }
 
 gboolean create_opts_qcow2(const struct create_opts *opts, struct create_qcow2 *out, GError **error)
@@ -227,8 +252,11 @@ gboolean create_opts_qcow2(const struct create_opts *opts, struct create_qcow2 *
     };
 
     create_opts_size(opts, &qcow2.size_bytes);
+    if (opts->measure && qcow2.backing_file == NULL) {
+        qcow2.backing_fmt = NULL;
+    }
     if (!check_encryption_alias(opts, error) || !check_measure_cluster(opts, error) ||
-        !decode_compat(opts, &qcow2.version, error) ||
+        !decode_compat(opts, &qcow2.version, error) || !create_opts_backing_known(opts, error) ||
         !decode_encryption(opts, &qcow2.encrypt_format, error) ||
         !decode_preallocation(opts, &qcow2.preallocation, error) ||
         !decode_compression(opts, &qcow2.compression, error)) {

@@ -135,6 +135,13 @@ gboolean create_opts_qcow2(const struct create_opts *opts, struct create_qcow2 *
                            GError **error);
 
 /*
+ * Checks that the backing format, if any, is one that stock knows (create only).
+ *
+ * returns: FALSE with *error; a post-Formatting error
+ */
+gboolean create_opts_backing_known(const struct create_opts *opts, GError **error);
+
+/*
  * Decodes what qcow's options say about encryption.
  *
  * out:     *out_format: "aes", "luks" or NULL, borrowed

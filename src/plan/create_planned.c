@@ -223,7 +223,7 @@ gboolean create_planned_image(const struct create_opts *opts, const char *filena
 
     if (file->preallocation == PREALLOC_METADATA)
         return wording_fail(error, "Unsupported preallocation mode: metadata");
-    if (!find_encryption(opts, &encryption, error) ||
+    if (!create_opts_backing_known(opts, error) || !find_encryption(opts, &encryption, error) ||
         !look_at_parent(opts, filename, &parent, error))
         return FALSE;
     cell = create_cell(error);
