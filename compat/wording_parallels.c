@@ -40,7 +40,8 @@ static const struct wording_row rows[] = {
 
     {PARALLELS_ERR_CREATE_SIZE, "The image size is too large for file format 'parallels' (try "
                                 "using a larger cluster size)"},
-    {PARALLELS_ERR_CREATE_CLUSTER, "Cluster size is out of range for a Parallels image"},
+    {PARALLELS_ERR_CREATE_CLUSTER, "Cluster size is too large"},
+    {PARALLELS_ERR_CREATE_FACTOR, "Image size is too large for this cluster size"},
     {PARALLELS_ERR_RESIZE_PREALLOC, "Unsupported preallocation mode"},
     {PARALLELS_ERR_RESIZE_SIZE, "Invalid image size specified"},
 

@@ -20,12 +20,17 @@ enum guest_err parallels_create(const Abi__CreateRequest *request, struct plan *
     struct op_list *list;
     enum guest_err err;
 
-    cluster = div_round_up_u64(cluster, PARALLELS_SECTOR) * PARALLELS_SECTOR;
-    if (cluster == 0 || cluster > PARALLELS_TRACKS_MAX * PARALLELS_SECTOR)
+    /* What 64 bits do not hold is 0, as in stock: no disk fits clusters of that size. */
+    cluster = (cluster + PARALLELS_SECTOR - 1) / PARALLELS_SECTOR * PARALLELS_SECTOR;
+    if (cluster > INT32_MAX)
         return parallels_error(detail, PARALLELS_ERR_CREATE_CLUSTER, 0);
+    if (request->size >> 32 >= cluster)
+        return parallels_error(detail, PARALLELS_ERR_CREATE_FACTOR, 0);
     entries = div_round_up_u64(request->size, cluster);
     if (entries > PARALLELS_BAT_MAX)
         return parallels_error(detail, PARALLELS_ERR_CREATE_SIZE, 0);
+    if (cluster > PARALLELS_TRACKS_MAX * PARALLELS_SECTOR) /* nobody would open it */
+        return parallels_error(detail, PARALLELS_ERR_CREATE_CLUSTER, 0);
     end = div_round_up_u64(PARALLELS_HEADER_BYTES + entries * PARALLELS_ENTRY_BYTES, cluster) *
           cluster;
     memcpy(bytes, PARALLELS_MAGIC_EXT, PARALLELS_MAGIC_BYTES);

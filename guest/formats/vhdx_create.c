@@ -63,14 +63,20 @@ static enum guest_err parse_parent(const Abi__CreateRequest *request,
                              &creation->parent, detail);
 }
 
+/* A number that the last MiB of 64 bits rounds up to is 0, as in stock. */
+static uint64_t up_to_mib(uint64_t bytes)
+{
+    return (bytes + VHDX_MIB - 1) / VHDX_MIB * VHDX_MIB;
+}
+
 static enum guest_err choose_log(const Abi__CreateRequest *request, uint32_t *out,
                                  struct guest_err_detail *detail)
 {
-    uint64_t length = create_option_number(request, "log_size", VHDX_MIB);
+    uint64_t length = up_to_mib(create_option_number(request, "log_size", VHDX_MIB));
 
     if (length == 0)
         return vhdx_error(detail, VHDX_ERR_LOG_ZERO);
-    if (!align_up_u64(length, VHDX_MIB, &length) || length > UINT32_MAX)
+    if (length > UINT32_MAX)
         return vhdx_error(detail, VHDX_ERR_LOG_LARGE);
     *out = (uint32_t)length;
     return GUEST_OK;
@@ -88,11 +94,11 @@ static uint64_t default_block(uint64_t size)
 static enum guest_err choose_block(const Abi__CreateRequest *request, bool has_parent,
                                    uint32_t *out, struct guest_err_detail *detail)
 {
-    uint64_t size = create_option_number(request, "block_size", 0);
+    uint64_t size = up_to_mib(create_option_number(request, "block_size", 0));
 
     if (size == 0)
         size = has_parent ? CHILD_BLOCK : default_block(request->size);
-    if (size > VHDX_BLOCK_MAX || !align_up_u64(size, VHDX_MIB, &size))
+    if (size > VHDX_BLOCK_MAX)
         size = VHDX_BLOCK_MAX;
     if (!is_power_of_two_u64(size))
         return vhdx_error(detail, VHDX_ERR_BLOCK_SIZE);
