@@ -117,7 +117,9 @@ enum guest_err luks_need_secret(const Abi__Secret *secret, const char *prefix,
  *
  * in:      offset: of the header in the source, bytes; slot: active
  * out:     key: header->key_bytes bytes of master key, when *out_match
- * bound:   linear in the slot's iterations (hostile headers meet the cell's time limit)
+ * returns: GUEST_OK; LUKS2_ERR_ITERATIONS for more than DERIVE_ITERATIONS_MAX of the slot or the
+ *          key's digest; GUEST_ERR_NO_MEMORY; what reading the material gives
+ * bound:   linear in the slot's iterations
  */
 enum guest_err luks_try_slot(struct source *source, uint64_t offset,
                              const struct luks_header *header, unsigned slot, struct span password,

@@ -6,6 +6,7 @@
  * derived from the passphrase. Whether the key is right is known from its digest in the header.
  * source: LUKS1 On-Disk Format Specification 1.2.3, sections 2.4 (anti-forensic splitter) and 4.
  */
+#include "guest/abi/derive.h"
 #include "guest/formats/luks.h"
 #include "guest/lib/arena.h"
 #include "guest/lib/checked.h"
@@ -70,6 +71,13 @@ static bool is_master_key(const struct luks_header *header, const uint8_t *key)
     return crypto_equal(digest, header->mk_digest, sizeof(digest));
 }
 
+/* Whether finding out if a passphrase opens the slot costs less than a cell's time. */
+static bool is_affordable(const struct luks_header *header, unsigned slot)
+{
+    return header->slots[slot].iterations <= DERIVE_ITERATIONS_MAX &&
+           header->mk_digest_iter <= DERIVE_ITERATIONS_MAX;
+}
+
 enum guest_err luks_try_slot(struct source *source, uint64_t offset,
                              const struct luks_header *header, unsigned slot, struct span password,
                              uint8_t *key, bool *out_match, struct guest_err_detail *detail)
@@ -77,11 +85,15 @@ enum guest_err luks_try_slot(struct source *source, uint64_t offset,
     const struct luks_slot *s = &header->slots[slot];
     uint64_t len = luks_material_sectors(header) * LUKS_SECTOR_BYTES;
     uint64_t at = offset + (uint64_t)s->key_material_offset * LUKS_SECTOR_BYTES;
-    uint8_t *material = arena_bytes(len);
     struct sector_cipher *cipher;
+    uint8_t *material;
     enum guest_err err;
 
     *out_match = false;
+    if (!is_affordable(header, slot))
+        return luks_error_numbers(detail, LUKS2_ERR_ITERATIONS, slot,
+                                  max_u64(s->iterations, header->mk_digest_iter));
+    material = arena_bytes(len);
     if (!material)
         return err_plain(detail, GUEST_ERR_NO_MEMORY);
     err = source_read_padded(source, at, len, material, detail);
