@@ -25,7 +25,7 @@ import workdir
 VERSIONS = ("7.2", "10.0", "11.1")
 NEEDS_MORE = re.compile(r"qemu-io|qemu-nbd|nbdkit|CANARY|cryptsetup|/dev/|mkfs|debugfs|unshare|prlimit|\bstrace\b|sleep|kill|"
                         r"\bdate\b|python3 .*fab|fabricate|INSTAR_|ulimit|chmod|chown|setpriv|losetup|mount|"
-                        r"preallocation=(falloc|full)|ext4|vfat|xfs")
+                        r"preallocation=(falloc|full)|ext4|vfat|xfs|on_loop|stock_luks")
 MOST = 150  # cases of one file: every so many of a longer one
 KEYS_NOT_REPLAYED = ("ours", "auto", "env", "limits", "code")
 
