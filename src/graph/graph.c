@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "compat/wording.h"
+#include "src/graph/node_names.h"
 #include "src/graph/chain.h"
 #include "src/graph/image.h"
 #include "src/graph/paths.h"
@@ -144,6 +145,7 @@ static void graph_free(struct graph *graph)
     cell_free(graph->cell);
     g_ptr_array_unref(graph->images);
     g_ptr_array_unref(graph->blobs);
+    g_clear_pointer(&graph->node_names, g_ptr_array_unref);
     g_free(graph);
 }
 
@@ -172,7 +174,9 @@ struct image *image_open(const struct image_open_options *options, GError **erro
         .force_share = options->force_share,
         .cache = options->cache,
     };
+    g_autoptr(GPtrArray) node_names = node_names_begin();
     g_autoptr(Name) name = name_parse(&request, error);
+    struct image *image;
 
     if (name == NULL) {
         return NULL;
@@ -183,7 +187,11 @@ struct image *image_open(const struct image_open_options *options, GError **erro
     if (options->encrypt_secret != NULL && name->encrypt_secret == NULL) {
         name->encrypt_secret = g_strdup(options->encrypt_secret);
     }
-    return image_open_tree(name, options, error);
+    image = image_open_tree(name, options, error);
+    if (image != NULL) {
+        image->graph->node_names = g_steal_pointer(&node_names);
+    }
+    return image;
 }
 
 struct image *image_open_backing(struct image *image, const struct image_open_options *options,

@@ -14,9 +14,10 @@
 
 /* What all layers of a chain share. */
 struct graph {
-    struct cell *cell; /* NULL until something must be interpreted */
-    GPtrArray *blobs;  /* of struct endpoint *, by blob id, NULL where there is none */
-    GPtrArray *images; /* of struct image *, every layer, freed with the graph */
+    struct cell *cell;     /* NULL until something must be interpreted */
+    GPtrArray *blobs;      /* of struct endpoint *, by blob id, NULL where there is none */
+    GPtrArray *images;     /* of struct image *, every layer, freed with the graph */
+    GPtrArray *node_names; /* as in node_names.h; NULL: none */
     enum policy policy;
 };
 

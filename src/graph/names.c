@@ -141,8 +141,8 @@ static gboolean parse_format(struct name *name, struct blockopts *opts,
         return FALSE;
     }
     name_keep_late(&name->late, parse_own(name, opts, &own), &own);
-    parse_backing(name, opts, request);
     parse_data_file(name, opts);
+    parse_backing(name, opts, request);
     return TRUE;
 }
 

@@ -8,6 +8,7 @@
 #include "compat/wording.h"
 #include "src/graph/keys.h"
 #include "src/graph/names_private.h"
+#include "src/graph/node_names.h"
 #include "src/graph/paths.h"
 #include "src/io/endpoint.h"
 
@@ -68,7 +69,8 @@ static gboolean take_node_name(struct blockopts *opts, GError **error)
         name[strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-._")] != '\0') {
         return wording_fail(error, "Invalid node-name: '%s'", name);
     }
-    return strlen(name) <= NODE_NAME_BYTES_MAX || wording_fail(error, "Node name too long");
+    return (strlen(name) <= NODE_NAME_BYTES_MAX || wording_fail(error, "Node name too long")) &&
+           node_names_claim(name, error);
 }
 
 /* What is done with discards and zeros cannot be seen from outside. Below others, discards pass. */
@@ -109,8 +111,8 @@ static gboolean take_inherited(struct name *name, struct blockopts *opts, GError
 gboolean name_take_common(struct name *name, struct blockopts *opts, gboolean is_child,
                           GError **error)
 {
-    return take_inherited(name, opts, error) && take_node_name(opts, error) &&
-           take_discard(opts, is_child, error);
+    return take_inherited(name, opts, error) && take_discard(opts, is_child, error) &&
+           take_node_name(opts, error);
 }
 
 static gboolean has_key(const struct blockopts *opts, const char *key)

@@ -262,6 +262,10 @@ static gboolean open_backing(struct image *parent, const struct wire_ref *ref,
     if (endpoint == NULL || !refuse_loop(parent, endpoint, display, error)) {
         return FALSE;
     }
+    if (user != NULL && user->late != NULL) {
+        g_propagate_error(error, g_error_copy(user->late));
+        return FALSE;
+    }
     layer.display = display;
     layer.endpoint = endpoint;
     layer.format = user != NULL && user->is_protocol      ? "raw"
