@@ -125,8 +125,15 @@ static struct image *open_target(const struct commit *commit, GError **error)
     struct image *target = image_reopen_writable(commit->base, cache, error);
     gboolean ok;
 
-    if (target == NULL || size_bytes <= image_virtual_size(target)) {
-        return target;
+    if (target == NULL) {
+        return NULL;
+    }
+    if (size_bytes <= image_virtual_size(target)) {
+        if (image_check_size_kept(target, error)) {
+            return target;
+        }
+        image_free(target);
+        return NULL;
     }
     ok = grow(target, size_bytes, error) || reword_growth(error);
     if (apply_explains() && ok) {

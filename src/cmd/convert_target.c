@@ -124,6 +124,7 @@ static gboolean open_image(const struct options *opt, struct cache_mode cache,
         .format =
             opt->target_image_opts ? NULL : (opt->out_format != NULL ? opt->out_format : "raw"),
         .read_write = TRUE,
+        .may_resize = TRUE,
         .key_secret = made_with(out->opts, "key-secret"),
         .encrypt_secret = made_with(out->opts, "encrypt.key-secret"),
         .cache = cache,

@@ -128,6 +128,7 @@ static struct image *open_image(const char *name, const char *format, gboolean i
         .image_opts = image_opts,
         .format = format,
         .read_write = read_write,
+        .may_resize = TRUE,
         .force_share = force_share,
         .cache = CACHE_WRITEBACK,
     };

@@ -72,6 +72,7 @@ static struct image *open_image(void *user, GError **error)
         .image_opts = opt->image_opts,
         .format = opt->format,
         .read_write = TRUE,
+        .may_resize = TRUE,
         .cache = CACHE_WRITEBACK,
     };
     struct image *image = image_open(&options, error);

@@ -32,6 +32,7 @@ struct image_open_options {
     gboolean no_io;       /* metadata alone (info): no backing, no data file, weaker locks */
     gboolean for_check;
     gboolean exclusive_source; /* convert sources do not share writes */
+    gboolean may_resize;       /* the command may change how long a raw file is */
     gboolean native_aio;       /* refused without cache.direct, once the file is open */
     struct cache_mode cache;
 };
@@ -193,5 +194,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Extents, extents_free)
  * returns: the errno for that line
  */
 int image_report_damage(const GError *error);
+
+/*
+ * Refuses a raw file that is written past the page cache in units that do not end where it ends.
+ *
+ * returns: FALSE with stock's sentence
+ */
+gboolean image_check_size_kept(struct image *image, GError **error);
 
 #endif

@@ -586,7 +586,7 @@ struct image *image_open_name(struct graph *graph, struct name *name,
     if (own.read_write && image->probed && strcmp(image->format, "raw") == 0) {
         wording_warn_probed_raw(name->display);
     }
-    return image;
+    return !own.read_write || own.may_resize || image_check_size_kept(image, error) ? image : NULL;
 }
 
 struct image *image_open_named_by(struct graph *graph, struct image *parent,
