@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cursor c = cur_of(span_of(data, size));
     Abi__AmendRequest request = ABI__AMEND_REQUEST__INIT;
-    request.step = cur_u8(&c) % 5;
+    request.step = cur_u8(&c) % 6;
     uint8_t flags = cur_u8(&c);
     struct span image = cur_bytes(&c, cur_left(&c));
     if (!cur_ok(&c))

@@ -368,7 +368,7 @@ def resize_plans(images, scratch):
 
 def amend_plans(images):
     """Inputs of fuzz_plan_amend.c."""
-    upgrade, downgrade, width, lazy, data_file = range(5)
+    upgrade, downgrade, width, lazy, data_file, tidy = range(6)
     steps = [
         ("upgrade", (upgrade, 0), "version-2"),
         ("downgrade", (downgrade, 0), "plain"),
@@ -380,7 +380,11 @@ def amend_plans(images):
         ("lazy", (lazy, 8), "bitmaps"),
         ("data-file", (data_file, 0x70), "data-file-raw"),
     ]
-    return {"%s-%s" % (word, name): bytes(head) + images[name] for word, head, name in steps}
+    seeds = {"%s-%s" % (word, name): bytes(head) + images[name] for word, head, name in steps}
+    stale = bytearray(images["bitmaps"])
+    stale[88:96] = b"\0" * 7 + b"\x80"  # autoclear features: no bitmaps, one that nobody knows
+    seeds["tidy-bitmaps"] = bytes((tidy, 0)) + bytes(stale)
+    return seeds
 
 
 def bitmap(*actions):

@@ -159,6 +159,7 @@ struct node {
     uint64_t cluster_size; /* bytes, 0 if the format has none */
     bool encrypted;
     bool dirty;
+    bool untidy; /* the header says what a writer must not keep: ABI__AMEND_STEP__AMEND_TIDY */
     bool has_snapshots;
     struct node *backing;   /* NULL: none, or not linked yet */
     bool rejects_backing;   /* what is read through it is not what it was: EINVAL */

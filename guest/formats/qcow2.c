@@ -127,6 +127,7 @@ static enum guest_err qcow2_open(struct node *node, const Abi__OpenRequest *requ
     node->cluster_size = q->cluster_size;
     node->encrypted = q->header.crypt_method != QCOW2_CRYPT_NONE;
     node->dirty = q->header.incompatible_features & QCOW2_INCOMPAT_DIRTY;
+    node->untidy = q->ext.bitmaps_stale || q->header.autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN;
     node->has_snapshots = q->header.nb_snapshots != 0;
     return GUEST_OK;
 }

@@ -55,11 +55,7 @@ static enum guest_err upgrade(struct header_plan *p, struct guest_err_detail *de
     store_be32(&fields[LENGTH_AT], HEADER_EDIT_FIELDS);
     /* In version 2 nobody keeps bitmaps: what is left of them is stale. */
     header_edit_drop(&p->edit, QCOW2_EXT_BITMAPS);
-    if (p->q->cluster_size <= QCOW2_FEATURE_NAMES_ABOVE_BYTES)
-        return GUEST_OK;
-    qcow2_feature_names(p->names);
-    return header_edit_set(&p->edit, QCOW2_EXT_FEATURE_NAMES, span_of(p->names, sizeof(p->names)),
-                           detail);
+    return GUEST_OK;
 }
 
 static enum guest_err set_lazy(struct header_plan *p, bool on)
@@ -98,9 +94,22 @@ static enum guest_err change(struct header_plan *p, const Abi__AmendRequest *req
         return v3 ? set_lazy(p, request->on) : err_plain(detail, GUEST_ERR_BAD_REQUEST);
     case ABI__AMEND_STEP__AMEND_DATA_FILE:
         return v3 ? set_data_file(p, request, detail) : err_plain(detail, GUEST_ERR_BAD_REQUEST);
+    case ABI__AMEND_STEP__AMEND_TIDY:
+        return GUEST_OK;
     default:
         return err_plain(detail, GUEST_ERR_BAD_REQUEST);
     }
+}
+
+/* Whoever writes the header of version 3 says what its bits are called. */
+static enum guest_err name_features(struct header_plan *p, struct guest_err_detail *detail)
+{
+    if (load_be32(&p->edit.fields[VERSION_AT]) < 3 ||
+        p->q->cluster_size <= QCOW2_FEATURE_NAMES_ABOVE_BYTES)
+        return GUEST_OK;
+    qcow2_feature_names(p->names);
+    return header_edit_set(&p->edit, QCOW2_EXT_FEATURE_NAMES, span_of(p->names, sizeof(p->names)),
+                           detail);
 }
 
 static enum guest_err header_plan(struct node *node, const Abi__AmendRequest *request,
@@ -118,6 +127,8 @@ static enum guest_err header_plan(struct node *node, const Abi__AmendRequest *re
     if (!err)
         err = change(p, request, detail);
     if (!err)
+        err = name_features(p, detail);
+    if (!err)
         err = header_edit_compose(&p->edit, detail);
     if (err) {
         header_free(&p->base);
@@ -130,7 +141,8 @@ static enum guest_err header_plan(struct node *node, const Abi__AmendRequest *re
 enum guest_err qcow2_amend_plan(struct node *node, const Abi__AmendRequest *request,
                                 struct plan **out, struct guest_err_detail *detail)
 {
-    if (qcow2_of(node)->header.incompatible_features & QCOW2_INCOMPAT_DIRTY)
+    if (qcow2_of(node)->header.incompatible_features & QCOW2_INCOMPAT_DIRTY &&
+        request->step != ABI__AMEND_STEP__AMEND_TIDY)
         return err_plain(detail, GUEST_ERR_PLAN_DIRTY);
     if (request->step == ABI__AMEND_STEP__AMEND_DOWNGRADE)
         return qcow2_downgrade_plan(node, out, detail);

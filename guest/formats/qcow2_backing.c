@@ -181,8 +181,7 @@ static void put_fields(const struct backing_plan *p, uint8_t *cluster, uint64_t 
     store_be64(&cluster[NAME_OFFSET], p->name.len ? name_offset : 0);
     store_be32(&cluster[NAME_OFFSET + 8], (uint32_t)p->name.len);
     if (h->version >= 3)
-        store_be64(&cluster[CLEAR_OFFSET], h->autoclear_features & (QCOW2_AUTOCLEAR_BITMAPS |
-                                                                    QCOW2_AUTOCLEAR_DATA_FILE_RAW));
+        store_be64(&cluster[CLEAR_OFFSET], h->autoclear_features & QCOW2_AUTOCLEAR_KNOWN);
 }
 
 /* Bytes that nothing uses any more are zeros, up to where something was. */

@@ -88,7 +88,7 @@ static enum guest_err prepare(struct empty_plan *p, struct guest_err_detail *det
 
 static bool yield_autoclear(struct empty_plan *p, struct plan_sink *sink)
 {
-    uint64_t known = QCOW2_AUTOCLEAR_BITMAPS | QCOW2_AUTOCLEAR_DATA_FILE_RAW;
+    uint64_t known = QCOW2_AUTOCLEAR_KNOWN;
     uint64_t features = p->q->header.autoclear_features;
     if (!(features & ~known))
         return true;

@@ -75,8 +75,7 @@ static void load_fields(struct header_edit *e)
     store_be32(&e->fields[LENGTH_AT],
                (uint32_t)max_u64(h->header_length, h->version < 3 ? 0 : HEADER_EDIT_FIELDS));
     if (h->version >= 3)
-        store_be64(&e->fields[88], h->autoclear_features &
-                                       (QCOW2_AUTOCLEAR_BITMAPS | QCOW2_AUTOCLEAR_DATA_FILE_RAW));
+        store_be64(&e->fields[88], h->autoclear_features & QCOW2_AUTOCLEAR_KNOWN);
 }
 
 enum guest_err header_edit_init(struct header_edit *e, const struct qcow2 *q,

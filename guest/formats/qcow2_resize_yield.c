@@ -75,7 +75,7 @@ static void store_value(const struct resize_plan *p, uint8_t *table, uint32_t i,
 /* Features that nobody here knows, and that do not survive a change they do not know of. */
 static bool yield_autoclear(struct resize_plan *p, struct plan_sink *sink)
 {
-    uint64_t known = QCOW2_AUTOCLEAR_BITMAPS | QCOW2_AUTOCLEAR_DATA_FILE_RAW;
+    uint64_t known = QCOW2_AUTOCLEAR_KNOWN;
     if (!(p->q->header.autoclear_features & ~known))
         return true;
     if (!plan_room(sink, 2, 8))

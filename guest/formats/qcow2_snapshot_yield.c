@@ -192,8 +192,7 @@ static void store_features(const struct qcow2_header *h, uint8_t *at)
 {
     store_be64(at, h->incompatible_features);
     store_be64(&at[8], h->compatible_features);
-    store_be64(&at[16],
-               h->autoclear_features & (QCOW2_AUTOCLEAR_BITMAPS | QCOW2_AUTOCLEAR_DATA_FILE_RAW));
+    store_be64(&at[16], h->autoclear_features & QCOW2_AUTOCLEAR_KNOWN);
 }
 
 static enum guest_err yield_switch(struct snap_plan *p, struct plan_sink *sink, bool *out_more,

@@ -85,6 +85,7 @@ static enum guest_err fill_open_reply(const struct node *node, Abi__OpenReply *r
     reply->cluster_size = node->cluster_size;
     reply->encrypted = node->encrypted;
     reply->dirty = node->dirty;
+    reply->untidy = node->untidy;
     reply->has_snapshots = node->has_snapshots;
     reply->inside_offset = node->inside_offset;
     reply->inside_size = node->inside_size;

@@ -22,6 +22,7 @@
 #include "src/copy/rebase_feed.h"
 #include "src/copy/target_codec.h"
 #include "src/copy/target_image.h"
+#include "src/graph/chain.h"
 #include "src/graph/paths.h"
 #include "src/plan/apply.h"
 #include "src/plan/dirty_ranges.h"
@@ -289,6 +290,7 @@ static gboolean open_backing(struct rebase *rebase)
         .cache = opt->src_cache_mode,
     };
     GError *error = NULL;
+    unsigned depth;
 
     if (name == NULL) {
         return TRUE;
@@ -297,6 +299,7 @@ static gboolean open_backing(struct rebase *rebase)
                ? g_strdup(name)
                : path_combine(endpoint_path(image_endpoint(rebase->overlay)), name);
     options.filename = full;
+    options.reopened = image_find_backing(rebase->overlay, name, &depth) != NULL;
     rebase->backing = image_open(&options, &error);
     if (rebase->backing == NULL) {
         report_gerror_prefixed(error, "Could not open new backing file '%s': ", name);

@@ -88,6 +88,7 @@ struct image *image_reopen_writable(struct image *layer, const struct cache_mode
 {
     /* Whatever is below is locked by the chain. */
     struct image_open_options options = {.read_write = TRUE,
+                                         .reopened = TRUE,
                                          .force_share = TRUE,
                                          .cache = *cache,
                                          .key_secret = layer->key_secret,

@@ -237,7 +237,7 @@ static gboolean call_open(const struct layer *layer, uint32_t blob, const char *
 gboolean dialogue_open(const struct layer *layer, uint32_t blob, const char *format,
                        struct wire_open *out, GError **error)
 {
-    return call_open(layer, blob, format, TRUE, out, error);
+    return call_open(layer, blob, format, !layer->options->reopened, out, error);
 }
 
 gboolean dialogue_open_again(const struct layer *layer, uint32_t blob, const char *format,

@@ -31,6 +31,7 @@ struct image_open_options {
     gboolean no_backing;  /* do not open the backing file (data files are opened) */
     gboolean no_io;       /* metadata alone (info): no backing, no data file, weaker locks */
     gboolean for_check;
+    gboolean reopened;         /* what is worth a warning was said, and the header stays as it is */
     gboolean exclusive_source; /* convert sources do not share writes */
     gboolean may_resize;       /* the command may change how long a raw file is */
     gboolean native_aio;       /* refused without cache.direct, once the file is open */

@@ -72,6 +72,14 @@ struct file_state {
 struct file_state file_state(struct endpoint *endpoint);
 gboolean same_state(const struct file_state *a, const struct file_state *b);
 
+/* ---- layer_mend.c ---- */
+
+/*
+ * Makes an image that was opened for writing ready for it: drops from its header what is not true
+ * any more or what we could not keep true, and repairs an image that was not closed properly.
+ */
+gboolean layer_mend(const struct layer *layer, struct image *image, GError **error);
+
 /* ---- leaf.c: files ---- */
 
 /* The size a raw image of these bytes has: whole sectors. */

@@ -14,7 +14,6 @@
 #include "compat/driver.h"
 #include "compat/wording.h"
 #include "src/graph/layer.h"
-#include "src/plan/repair.h"
 
 #define PROBE_BYTES 2048u
 
@@ -54,62 +53,9 @@ static gboolean look(const struct layer *layer, struct image *image, GError **er
     }
 }
 
-/* Opens the node anew after its file has been repaired. */
-static gboolean look_again(const struct layer *layer, struct image *image, GError **error)
-{
-    g_autofree char *format = g_strdup(image->open.format);
-
-    wire_open_clear(&image->open);
-    return dialogue_open_again(layer, image->blob, format, &image->open, error);
-}
-
-/* An image that was not closed properly is repaired before it is written, as stock does. */
-static gboolean repair_dirty(const struct layer *layer, struct image *image, GError **error)
-{
-    struct check_result result = {0};
-    struct repair_target target = {
-        .cell = image->graph->cell,
-        .node = image->open.node,
-        .blob = image->blob,
-        .endpoint = image->endpoint,
-        .filename = image->filename,
-        .fix_leaks = TRUE,
-        .fix_errors = TRUE,
-    };
-    g_autoptr(GError) why = NULL;
-
-    if (!repair_check(&target, &result, &why) || result.check_errors > 0) {
-        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_IMAGE, "Could not repair dirty image: %s",
-                    g_strerror(why != NULL ? image_report_damage(why) : EIO));
-        return FALSE;
-    }
-    return look_again(layer, image, error);
-}
-
 static gboolean interpret(const struct layer *layer, struct image *image, GError **error)
 {
-    if (!look(layer, image, error)) {
-        return FALSE;
-    }
-    if (!layer->writable || !image->open.dirty || layer->options->for_check) {
-        return TRUE;
-    }
-    return repair_dirty(layer, image, error);
-}
-
-gboolean image_reopen(struct image *image, GError **error)
-{
-    struct image_open_options options = {.read_write = TRUE, .for_check = TRUE};
-    struct layer layer = {
-        .graph = image->graph,
-        .options = &options,
-        .display = image->filename,
-        .endpoint = image->endpoint,
-        .header = image->header != NULL ? image->header->endpoint : NULL,
-        .writable = TRUE,
-    };
-
-    return look_again(&layer, image, error);
+    return look(layer, image, error) && (!layer->writable || layer_mend(layer, image, error));
 }
 
 static struct image *new_image(const struct layer *layer)

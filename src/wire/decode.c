@@ -298,6 +298,7 @@ gboolean wire_decode_open(const Abi__OpenReply *reply, const char *name, struct 
     open.cluster_size = reply->cluster_size;
     open.encrypted = reply->encrypted != 0;
     open.dirty = reply->dirty != 0;
+    open.untidy = reply->untidy != 0;
     open.has_snapshots = reply->has_snapshots != 0;
     open.inside_offset = reply->inside_offset;
     open.inside_size = reply->inside_size;

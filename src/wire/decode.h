@@ -87,7 +87,7 @@ struct wire_open {
     uint64_t virtual_size, cluster_size; /* bytes */
     struct wire_ref *refs;
     size_t nr_refs;
-    gboolean encrypted, dirty, has_snapshots;
+    gboolean encrypted, dirty, untidy, has_snapshots;
     uint64_t inside_offset, inside_size; /* the disk in an archive; 0: no archive */
     struct crypto_spec *cipher;          /* of an image that was unlocked; NULL: none */
     uint64_t iv_base;                    /* bytes added to an offset before it gives an IV */

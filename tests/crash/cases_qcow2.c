@@ -21,6 +21,10 @@
     "qemu-img bitmap --add image b0; qemu-img bitmap --add -g 512 image b1;" FILL                  \
     "qemu-img bitmap --add -g 4k image b2;"
 
+/* An autoclear feature that nobody knows; a bitmaps extension of no bitmaps, at the list's end. */
+#define UNKNOWN   POKE(95, "\\200")
+#define STALE(at) POKE(at, "\\043\\205\\050\\165\\0\\0\\0\\030")
+
 static const struct crash_case rows[] = {
     {"create-64k", NULL, NULL, 0, 0, change_create, M, 0},
     {"create-512", NULL, NULL, 0, 0, change_create, 200 * K, METADATA},
@@ -213,6 +217,10 @@ static const struct crash_case rows[] = {
     {"amend-1-512", "cluster_size=512,refcount_bits=64", FILL, 512 * K, 0, change_amend, 0, 0},
     {"amend-4-snapshots", "cluster_size=4k", FILL SNAP MORE, 512 * K, 0, change_amend, 0, 0},
     {"amend-32-bitmaps", "cluster_size=4k", BITS, 512 * K, 0, change_amend, 0, 0},
+    {"amend-tidy", "cluster_size=64k", FILL STALE(504) UNKNOWN, 512 * K, 0, change_amend, 0, 0},
+    {"amend-tidy-512", "cluster_size=512", FILL STALE(112) UNKNOWN, 512 * K, 0, change_amend, 0, 0},
+    {"amend-tidy-backing", "cluster_size=8k", FILL SNAP UNKNOWN, 512 * K, 512 * K, change_amend, 0,
+     0},
     {"bitmap-add", "cluster_size=64k", FILL, 512 * K, 0, change_bitmap, 0, 0},
     {"bitmap-add-merge", "cluster_size=64k", BITS, 512 * K, 0, change_bitmap, 0, 0},
     {"bitmap-add-merge-512", "cluster_size=512", BITS, 512 * K, 0, change_bitmap, 0, 0},

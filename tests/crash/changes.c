@@ -178,6 +178,8 @@ void change_amend(struct bench *b, const struct crash_case *c, GArray *log)
         request.step = ABI__AMEND_STEP__AMEND_DOWNGRADE;
     else if (g_str_has_prefix(what, "lazy"))
         request.step = ABI__AMEND_STEP__AMEND_LAZY_REFCOUNTS;
+    else if (g_str_has_prefix(what, "tidy"))
+        request.step = ABI__AMEND_STEP__AMEND_TIDY;
     g_assert_cmpint(plan_amend(b->node, &request, &plan, &detail), ==, GUEST_OK);
     log_plan(b, plan, log);
 }

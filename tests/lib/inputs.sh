@@ -156,3 +156,8 @@ stock_luks() {
 vhdx_dirty() {
     python3 -B "$test_lib/vhdx_dirty.py" "$@"
 }
+
+# qcow2_header FILE...: see qcow2_header.py.
+qcow2_header() {
+    python3 -B "$test_lib/qcow2_header.py" "$@"
+}
