@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What plans changes of a hostile image: the writer of a copy, and resize. The image says which
- * format it is; it may be refused; what is planned must be well-formed and come to its end. Input:
+ * format it is; it may be refused; what is planned must be well-formed and come to its end. An
+ * encrypted qcow is opened with a passphrase. Input:
  *
  *   u8            number of steps, at most STEPS_MAX
  *   each step     u8 which, u8 flags, u16 cluster, u16 clusters, u64 size
@@ -164,6 +165,14 @@ static void one_step(struct fuzz_session *s, struct target *t, const struct step
     }
 }
 
+/* The format the image is opened as: the session has a passphrase for qcow, where it is named. */
+static const char *format_of(struct span image)
+{
+    static const uint8_t qcow1[] = {'Q', 'F', 'I', 0xfb, 0, 0, 0, 1};
+
+    return image.len >= sizeof(qcow1) && !memcmp(image.data, qcow1, sizeof(qcow1)) ? "qcow" : "";
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cursor c = cur_of(span_of(data, size));
@@ -182,7 +191,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     struct fuzz_session s;
     fuzz_session_start(&s, image.data, image.len);
-    struct target target = {.node = fuzz_open(&s, "", true, false)};
+    struct target target = {.node = fuzz_open(&s, format_of(image), true, false)};
     for (unsigned i = 0; target.node && i < nr_steps && !s.session.plan; i++)
         one_step(&s, &target, &steps[i]);
     fuzz_session_end(&s);
