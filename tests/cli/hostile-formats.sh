@@ -79,7 +79,7 @@ END
     exits 0
     ok "a parent named $name is only told"
     limited 5 convert -O raw a.img o.raw
-    exits 1 && [ ! -e o.raw ] && ! ls | grep -q '^QEMU'
+    exits 1 && [ ! -e o.raw ] && [ -z "$(find . -name 'QEMU*')" ]
     ok "a parent named $name is not followed"
 done
 rm -f -- *.img
@@ -120,7 +120,7 @@ rm -f -- *.img a.*
 # ---- grains that are too much ----
 vmdkfab stream a.vmdk data_bytes=$((512 << 20))
 limited 3 convert -O raw a.vmdk o.raw
-exits 1 && says 'error while reading at byte 0' || { exits 0 && [ "$(stat -c %s o.raw)" = 1048576 ]; }
+{ exits 1 && says 'error while reading at byte 0'; } || { exits 0 && [ "$(stat -c %s o.raw)" = 1048576 ]; }
 ok "a grain that unpacks to 512 MiB"
 limited 3 info a.vmdk
 exits 0
