@@ -169,13 +169,15 @@ static guint64 zero_granule(const struct copy *copy)
 
 /*
  * A buffer that stays in the cache, but whole units of both sides: half a unit costs all of it.
- * Where each job has to ask for its room there are fewer of them.
+ * Where each job has to ask for its room there are fewer of them, unless each of them is in memory
+ * once more to be compared with.
  */
-static guint64 job_bytes(const struct target_shape *shape, const struct copy_options *options,
-                         guint64 wanted)
+static guint64 job_bytes(const struct copy_feed *feed, const struct target_shape *shape,
+                         const struct copy_options *options, guint64 wanted)
 {
-    guint64 bytes =
-        shape->asks_often ? COPY_JOB_MAX : MAX(wanted, MIN(options->source_unit, COPY_JOB_MAX));
+    guint64 bytes = shape->asks_often && feed->against == NULL
+                        ? COPY_JOB_MAX
+                        : MAX(wanted, MIN(options->source_unit, COPY_JOB_MAX));
 
     if (options->rate_bytes != 0) {
         bytes = MIN(bytes, COPY_RATED_BYTES);
@@ -192,8 +194,8 @@ static struct cut_rules cut_rules(const struct copy_feed *feed, const struct tar
         .against = feed->against,
         .user = feed->user,
         .unit_bytes = shape->unit_bytes,
-        .job_bytes = job_bytes(shape, options, COPY_JOB_BYTES),
-        .packed_bytes = job_bytes(shape, options, COPY_PACKED_BYTES),
+        .job_bytes = job_bytes(feed, shape, options, COPY_JOB_BYTES),
+        .packed_bytes = job_bytes(feed, shape, options, COPY_PACKED_BYTES),
         .drop_zeros = shape->reads_zero && options->sparse_bytes != 0,
         .zero_ranges = options->sparse_bytes != 0 && !shape->plain_zeros && feed->against == NULL,
     };
@@ -246,7 +248,7 @@ gboolean copy_run(const struct copy_feed *feed, struct target *target,
 
     /* Every arena of malloc reserves address space, of which callers may have little. */
     mallopt(M_ARENA_MAX, 2);
-    copy.job_bytes = job_bytes(copy.shape, options, COPY_JOB_BYTES);
+    copy.job_bytes = job_bytes(feed, copy.shape, options, COPY_JOB_BYTES);
     copy.granule = zero_granule(&copy);
     copy.drop_zeros = copy.shape->reads_zero && options->sparse_bytes != 0;
     copy.offload = options->offload;

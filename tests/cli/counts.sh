@@ -7,7 +7,7 @@ requires strace python3 nm
 [ -z "${INSTAR_TEST_SANITIZED:-}" ] || skip_all "a sanitized build counts otherwise"
 strace -o /dev/null true 2>/dev/null || skip_all "strace may not trace here"
 export INSTAR_SANDBOX=process # whose doorbells are system calls and seen by strace
-plan 37
+plan 38
 
 # 256 MiB, 96 MiB of it data in pieces of 1 MiB: every other MiB of the first 192.
 python3 -c '
@@ -116,6 +116,13 @@ ok "rebase: flushes"
 fresh_overlay a.qcow2
 [ "$(calls sync_file_range "${rebase[@]}")" -ge 2 ]
 ok "rebase: the disk begins while the copy goes on"
+
+# Eight MiB without a gap: what is compared is in memory twice, and so half as much at once.
+head -c $((8 << 20)) /dev/urandom >dense.raw
+"$QEMU_IMG" create -q -f qcow2 -b dense.raw -F raw over.qcow2
+calls pread64,preadv,preadv2 "${rebase[@]}" >/dev/null
+at_most "$(sed -n 's/.* = \([0-9]\+\)$/\1/p' trace | sort -n | tail -1)" $((1 << 20))
+ok "rebase: no more than 1 MiB in one piece"
 
 # An overlay of its own with all of the data; forgotten: how much of it the cache may give back.
 commit_anew() {
