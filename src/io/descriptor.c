@@ -4,8 +4,13 @@
  * is O_DIRECT, what is not aligned takes a detour.
  *
  * Unaligned reads are read as the aligned range around them into a bounce buffer. Unaligned edges
- * of writes go through a second, buffered descriptor of the same file: no read-modify-write, so
+ * of writes to a file go through a second, buffered descriptor of it: no read-modify-write, so
  * that two threads may write neighbouring bytes, and no file that grows to the next block.
+ *
+ * A device has no lock that keeps its page cache and direct writes apart, as the inode of a file
+ * has: a page that one thread dirties while another writes a sector of it directly is an error
+ * (EIO at the next flush) or the older content. There an edge is read, changed and written
+ * directly, one at a time; what is whole blocks is nobody else's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -159,7 +164,40 @@ static void cursor_copy(struct iov_cursor *cursor, uint8_t *to, size_t len)
     }
 }
 
-/* Everything through an aligned buffer: aligned pieces direct, the rest buffered. */
+/* Changes a part of one block of a device. */
+static int write_edge(struct endpoint *endpoint, uint64_t offset, const uint8_t *buf, size_t len)
+{
+    static GMutex one_at_a_time;
+    uint64_t start = offset & ~(uint64_t)(endpoint->alignment - 1);
+    uint8_t *block = aligned_alloc(MEMORY_ALIGNMENT, MEMORY_ALIGNMENT);
+    struct iovec piece = {.iov_base = block, .iov_len = endpoint->alignment};
+    size_t got = 0;
+    int err;
+
+    if (block == NULL) {
+        return ENOMEM;
+    }
+    g_mutex_lock(&one_at_a_time);
+    err = read_all(endpoint->fd, start, block, endpoint->alignment, &got);
+    if (err == 0 && got < endpoint->alignment) {
+        err = EIO;
+    }
+    if (err == 0) {
+        memcpy(block + (offset - start), buf, len);
+        err = write_all(endpoint->fd, start, &piece, 1);
+    }
+    g_mutex_unlock(&one_at_a_time);
+    free(block);
+    return err;
+}
+
+static gboolean is_block_device(const struct endpoint *endpoint)
+{
+    return endpoint->ops == &host_device_ops &&
+           endpoint_load_size((struct endpoint *)endpoint) != 0;
+}
+
+/* Everything through an aligned buffer: aligned pieces direct, the rest by a detour. */
 static int write_bounced(struct endpoint *endpoint, uint64_t offset, const struct iovec *iov,
                          size_t len)
 {
@@ -179,7 +217,11 @@ static int write_bounced(struct endpoint *endpoint, uint64_t offset, const struc
         struct iovec piece = {.iov_base = bounce, .iov_len = take};
 
         cursor_copy(&cursor, bounce, take);
-        err = write_all(direct ? endpoint->fd : endpoint->buffered_fd, offset, &piece, 1);
+        if (!direct && is_block_device(endpoint)) {
+            err = write_edge(endpoint, offset, bounce, take);
+        } else {
+            err = write_all(direct ? endpoint->fd : endpoint->buffered_fd, offset, &piece, 1);
+        }
         offset += take;
         len -= take;
     }

@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "compat/wording.h"
@@ -206,6 +208,19 @@ static gboolean find_size(struct endpoint *endpoint, const struct open_request *
     return err == 0;
 }
 
+/* A device that may only be read is opened for writing all the same. */
+static gboolean device_takes_writes(int fd, GError **error)
+{
+    int read_only = 0;
+
+    if (ioctl(fd, BLKROGET, &read_only) != 0 || !read_only) {
+        return TRUE;
+    }
+    g_set_error(error, ENDPOINT_ERROR, EACCES, "The device is not writable: %s",
+                g_strerror(EACCES));
+    return FALSE;
+}
+
 static struct endpoint *open_request_run(const struct open_request *request, GError **error)
 {
     g_autoptr(Endpoint) endpoint = NULL;
@@ -239,6 +254,9 @@ static struct endpoint *open_request_run(const struct open_request *request, GEr
         return NULL;
     }
     endpoint->ops = ops;
+    if (endpoint->writable && S_ISBLK(st.st_mode) && !device_takes_writes(fd, error)) {
+        return NULL;
+    }
     endpoint->dev = st.st_dev;
     endpoint->ino = st.st_ino;
     clear_nonblock(fd);

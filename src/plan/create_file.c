@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "compat/profile.h"
@@ -14,6 +15,7 @@
 #define DEVICE_PREFIX "host_device:"
 #define FILE_PREFIX   "file:"
 #define ZERO_BYTES    (1u << 20)
+#define SECTOR_BYTES  512u
 
 const char *create_file_path(const char *name)
 {
@@ -61,6 +63,13 @@ static void set_attributes(int fd, const struct create_file *options)
     }
 }
 
+static gboolean is_device_path(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode));
+}
+
 struct endpoint *create_file_open(const char *name, gboolean device,
                                   const struct create_file *options, gboolean no_flush,
                                   gboolean *out_made, GError **error)
@@ -70,7 +79,7 @@ struct endpoint *create_file_open(const char *name, gboolean device,
     gboolean existed = access(path, F_OK) == 0;
 
     *out_made = FALSE;
-    if (device || g_str_has_prefix(name, DEVICE_PREFIX))
+    if (device || g_str_has_prefix(name, DEVICE_PREFIX) || (path == name && is_device_path(path)))
         return open_device(path, &cache, error);
     struct endpoint *endpoint =
         endpoint_open(AT_FDCWD, path, FALSE, ENDPOINT_CREATE, &cache, error);
@@ -112,6 +121,17 @@ static int write_zeros(struct endpoint *endpoint, uint64_t offset, uint64_t len)
     return err;
 }
 
+/* How much of a device is cleared: older versions do not ask what its sectors are. */
+static uint64_t first_sector(struct endpoint *endpoint)
+{
+    int bytes = 0;
+
+    if (profile_get()->id < PROFILE_11_1 || ioctl(endpoint_fd(endpoint), BLKSSZGET, &bytes) != 0 ||
+        bytes < (int)SECTOR_BYTES)
+        return SECTOR_BYTES;
+    return (uint64_t)bytes;
+}
+
 /* A device has its size; what an older image left in its first sector must not be found again. */
 static gboolean resize_device(struct endpoint *endpoint, uint64_t size_bytes, GError **error)
 {
@@ -120,7 +140,7 @@ static gboolean resize_device(struct endpoint *endpoint, uint64_t size_bytes, GE
         g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Cannot grow device files");
         return FALSE;
     }
-    int err = write_zeros(endpoint, 0, MIN(capacity, 512));
+    int err = write_zeros(endpoint, 0, MIN(capacity, first_sector(endpoint)));
     return err == 0 || fail(error, "Failed to clear the new image's first sector", err);
 }
 

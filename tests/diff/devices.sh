@@ -5,4 +5,4 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 command -v python3 >/dev/null || { echo "1..0 # SKIP python3 is not installed"; exit 0; }
 [ "$(id -u)" = 0 ] || { echo "1..0 # SKIP only root can attach loop devices"; exit 0; }
 losetup -f >/dev/null 2>&1 || { echo "1..0 # SKIP there are no loop devices"; exit 0; }
-exec python3 -B "$here/run.py" "$@" "$here/cases/devices-create.cases"
+exec python3 -B "$here/run.py" "$@" "$here/cases/devices.cases" "$here/cases/devices-create.cases"
