@@ -178,6 +178,7 @@ struct image *image_open(const struct image_open_options *options, GError **erro
     g_autoptr(Name) name = name_parse(&request, error);
     struct image *image;
 
+    node_names_end();
     if (name == NULL) {
         return NULL;
     }

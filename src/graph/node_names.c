@@ -20,10 +20,18 @@ GPtrArray *node_names_begin(void)
     return gathered;
 }
 
+void node_names_end(void)
+{
+    gathered = NULL;
+}
+
 gboolean node_names_claim(const char *name, GError **error)
 {
     char *copy;
 
+    if (gathered == NULL) {
+        return TRUE;
+    }
     if (g_hash_table_contains(taken, name)) {
         return wording_fail(error, "Duplicate nodes with node-name='%s'", name);
     }

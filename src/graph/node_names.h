@@ -15,6 +15,9 @@
  */
 GPtrArray *node_names_begin(void);
 
+/* No more names belong to that list; none are taken until the next. */
+void node_names_end(void);
+
 /*
  * Takes a name for a node.
  *
