@@ -67,11 +67,12 @@ static const struct keyval_slot *file_slot(const struct create_opts *opts, const
     return slot;
 }
 
-/* A device can promise nothing, and says so in its own words. */
+/* What must exist already can promise nothing, and says so in its own words. */
 static gboolean check_file_preallocation(const struct create_opts *opts, enum prealloc_mode mode,
                                          const char *word, GError **error)
 {
-    if (mode != PREALLOC_OFF && strcmp(opts->protocol->name, "host_device") == 0) {
+    if (mode != PREALLOC_OFF && (strcmp(opts->protocol->name, "host_device") == 0 ||
+                                 strcmp(opts->protocol->name, "nbd") == 0)) {
         return wording_fail(error, "Unsupported preallocation mode '%s'", word);
     }
     return mode != PREALLOC_METADATA ||

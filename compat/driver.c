@@ -30,7 +30,7 @@ static const struct driver drivers[] = {
     {.name = "iscsi", .create = existing_create_options, .is_protocol = TRUE},
     {.name = "iser", .create = existing_create_options, .is_protocol = TRUE},
     {.name = "luks", .create = luks_create_options, .amend = luks_amend_options, .built = TRUE},
-    {.name = "nbd", .create = existing_create_options, .is_protocol = TRUE},
+    {.name = "nbd", .create = existing_create_options, .is_protocol = TRUE, .built = TRUE},
     {.name = "nfs", .create = size_create_options, .is_protocol = TRUE},
     {.name = "null-aio", .is_protocol = TRUE},
     {.name = "null-co", .is_protocol = TRUE},
@@ -72,8 +72,9 @@ static const struct {
     const char *prefix;
     const char *driver;
 } prefixes[] = {
-    {"fat", "vvfat"}, {"nbd+tcp", "nbd"},   {"nbd+unix", "nbd"},
-    {"nbds", "nbd"},  {"nbds+unix", "nbd"},
+    {"fat", "vvfat"},
+    {"nbd+tcp", "nbd"},
+    {"nbd+unix", "nbd"},
 };
 
 const struct driver *driver_find(const char *name)

@@ -117,8 +117,9 @@ static GPtrArray *raw_copy(GPtrArray *files, guint i)
 static gboolean tells_dirty(struct endpoint *endpoint)
 {
     uint64_t ignored = 0;
+    const char *protocol = endpoint_protocol(endpoint_unslice(endpoint, &ignored));
 
-    return !g_str_has_prefix(endpoint_protocol(endpoint_unslice(endpoint, &ignored)), "null");
+    return !g_str_has_prefix(protocol, "null") && strcmp(protocol, "nbd") != 0;
 }
 
 /* A node that is a protocol, or a raw window above one: bytes that nobody interpreted. */

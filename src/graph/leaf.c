@@ -13,6 +13,7 @@
 #include "src/copy/image_endpoint.h"
 #include "src/graph/keys.h"
 #include "src/graph/layer.h"
+#include "src/graph/protocol.h"
 #include "src/io/blkdebug.h"
 
 #define SECTOR 512u
@@ -107,8 +108,20 @@ static struct endpoint *open_protocol(const struct name *name, unsigned flags, G
     if (name->leaf == LEAF_NULL) {
         return endpoint_new_null(name->null_bytes, name->null_latency_nsecs);
     }
+    if (name->leaf == LEAF_NBD) {
+        return endpoint_new_nbd(name->nbd, flags, &name->cache, error);
+    }
     return endpoint_open(AT_FDCWD, name->path, FALSE, flags | name->endpoint_flags, &name->cache,
                          error);
+}
+
+struct endpoint *leaf_open_protocol(const char *text, const char *driver, unsigned flags,
+                                    const struct cache_mode *cache, GError **error)
+{
+    struct name_request request = {.text = text, .format = driver, .cache = *cache};
+    g_autoptr(Name) name = name_parse(&request, error);
+
+    return name != NULL ? open_protocol(name, flags, error) : NULL;
 }
 
 /* The disk of an image that lies below another. */

@@ -48,6 +48,7 @@ void name_free(struct name *name)
     g_free(name->encrypt_format);
     g_free(name->encrypt_other);
     g_free(name->path);
+    nbd_address_free(name->nbd);
     g_free(name->backing_key);
     g_free(name->backing_node);
     g_ptr_array_unref(name->nodes);

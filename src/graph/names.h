@@ -13,11 +13,13 @@
 
 #include "compat/blockopts.h"
 #include "compat/cache.h"
+#include "src/io/nbd.h"
 
 enum leaf_kind {
     LEAF_NONE, /* no file was named (the options of a backing file whose name the image has) */
     LEAF_FILE, /* a path: file or host_device */
     LEAF_NULL, /* null-co, null-aio */
+    LEAF_NBD,  /* a network block device */
     LEAF_DISK, /* what an image of some format holds: the last node says which */
 };
 
@@ -65,6 +67,7 @@ struct name {
     uint64_t null_bytes;         /* LEAF_NULL */
     gboolean null_zeroes;        /* LEAF_NULL: read-zeroes=on */
     uint64_t null_latency_nsecs; /* LEAF_NULL: latency-ns */
+    struct nbd_address *nbd;     /* LEAF_NBD */
 
     struct slice slice;      /* of a format that is raw */
     struct blockopts *shown; /* options of the format that belong in the name */

@@ -18,6 +18,13 @@ static const struct {
     {"qcow", "encrypt.key-secret"},
     {"qcow2", "encrypt.key-secret"},
     {"vpc", VHD_SIZE_KEY},
+    {"nbd", "path"},
+    {"nbd", "host"},
+    {"nbd", "port"},
+    {"nbd", "export"},
+    {"nbd", "tls-creds"},
+    {"nbd", "tls-hostname"},
+    {"nbd", "server."},
     {"null-co", "size"},
     {"null-co", "read-zeroes"},
     {"null-aio", "size"},
@@ -105,6 +112,8 @@ static struct shown show_protocol(const struct name *name, const struct name_nod
     out.full = own_options(node->shown, driver);
     if (name->leaf == LEAF_NULL) {
         out.plain = blockopts_count(node->shown) == 0 ? g_strconcat(driver, "://", NULL) : NULL;
+    } else if (name->leaf == LEAF_NBD) {
+        out.plain = nbd_address_name(name->nbd);
     } else {
         out.plain = path_as_name(name->path);
         blockopts_set(out.full, "filename", name->path);

@@ -259,6 +259,9 @@ static gboolean refuse_vvfat(const struct blockopts *opts, GError **error)
 static gboolean parse_protocol(struct name *name, const char *driver, struct blockopts *opts,
                                GError **error)
 {
+    if (strcmp(driver, "nbd") == 0) {
+        return name_take_nbd(name, opts, error);
+    }
     if (is_null_driver(driver)) {
         return parse_null(name, driver, opts, error);
     }
@@ -553,6 +556,9 @@ static gboolean options_of(const char *driver, const char *text, gboolean prefix
     if (g_strcmp0(driver, "blkverify") == 0 && prefixed) {
         return split_pair(rest, "x-raw", opts,
                           "blkverify requires raw copy and original image path", error);
+    }
+    if (g_strcmp0(driver, "nbd") == 0) {
+        return name_nbd_options(text, opts, error);
     }
     if (g_strcmp0(driver, "vvfat") == 0) {
         const char *last = strrchr(text, ':');

@@ -87,6 +87,14 @@ gboolean name_parse_below(struct name *name, struct blockopts *opts, const char 
 gboolean name_add_plain(struct name *name, const char *text, const char *driver, const char *key,
                         GError **error);
 
+/* ---- names_nbd.c ---- */
+
+/* Turns a plain name ("nbd:unix:s", "nbd://host/export") into options. */
+gboolean name_nbd_options(const char *text, struct blockopts *opts, GError **error);
+
+/* Takes the address. */
+gboolean name_take_nbd(struct name *name, struct blockopts *opts, GError **error);
+
 /* ---- names_blkdebug.c ---- */
 
 /* Takes rules; and limits, which are looked at once the image is open. */

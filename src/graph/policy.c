@@ -62,6 +62,11 @@ static gboolean refuse(const struct wire_ref *ref, const char *rule, const char 
 
 #define REMEDY_QEMU "Use INSTAR_POLICY=qemu to follow what qemu-img would follow."
 
+#define REMEDY_NAME                                                                                \
+    "Copy what it holds to a file with qemu-img convert, and rebase the image to that."
+
+#define RULE_NETWORK "a network block device is followed only where the user names it"
+
 #define RULE_BENEATH "data files and extents must lie in the image's directory or below it"
 
 void policy_refuse_escape(const struct wire_ref *ref, GError **error)
@@ -104,6 +109,14 @@ static gboolean decide_beneath(const struct wire_ref *ref, const char *image_pat
     return TRUE;
 }
 
+/* The driver behind what an image calls a protocol, or NULL: "nbd+unix" is one of nbd. */
+static const struct driver *driver_of_reference(const struct wire_ref *ref)
+{
+    g_autofree char *as_name = g_strconcat(ref->protocol, ":", NULL);
+
+    return ref->json ? driver_find(ref->protocol) : driver_of_name(as_name, NULL);
+}
+
 gboolean policy_decide(enum policy policy, const struct wire_ref *ref, const char *image_path,
                        struct policy_way *out, GError **error)
 {
@@ -113,13 +126,18 @@ gboolean policy_decide(enum policy policy, const struct wire_ref *ref, const cha
                       "Use INSTAR_POLICY=default to follow local files.", error);
     }
     if (!is_local(ref)) {
-        if (ref->protocol != NULL && driver_find(ref->protocol) == NULL) {
+        const struct driver *driver = ref->protocol != NULL ? driver_of_reference(ref) : NULL;
+
+        if (ref->protocol != NULL && driver == NULL) {
             g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE, "Unknown %s '%s'",
                         ref->json ? "driver" : "protocol", ref->protocol);
             return FALSE;
         }
         if (policy == POLICY_DEFAULT) {
             return refuse(ref, "the default policy follows local files only", REMEDY_QEMU, error);
+        }
+        if (driver != NULL && driver->built) {
+            return refuse(ref, RULE_NETWORK, REMEDY_NAME, error);
         }
         g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_VALUE,
                     "The '%s' protocol is not built yet in instar",

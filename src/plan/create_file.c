@@ -11,6 +11,7 @@
 
 #include "compat/profile.h"
 #include "compat/wording.h"
+#include "src/graph/protocol.h"
 
 #define DEVICE_PREFIX "host_device:"
 #define FILE_PREFIX   "file:"
@@ -26,20 +27,44 @@ const char *create_file_path(const char *name)
     return name;
 }
 
-/* A device is not made: it must be there. */
-static struct endpoint *open_device(const char *path, const struct cache_mode *cache,
-                                    GError **error)
+static gboolean is_device_path(const char *path)
 {
+    struct stat st;
+
+    return stat(path, &st) == 0 && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode));
+}
+
+/* The protocol whose targets are not made but must be there; NULL: files are made. */
+static const char *existing_protocol(const char *name, const char *protocol)
+{
+    const struct driver *driver;
+
+    if (protocol != NULL)
+        return protocol;
+    if (g_str_has_prefix(name, DEVICE_PREFIX) ||
+        (create_file_path(name) == name && is_device_path(name)))
+        return "host_device";
+    driver = driver_of_name(name, NULL);
+    return driver != NULL && strcmp(driver->name, "nbd") == 0 ? driver->name : NULL;
+}
+
+static struct endpoint *open_existing(const char *name, const char *protocol,
+                                      const struct cache_mode *cache, GError **error)
+{
+    gboolean device = strcmp(protocol, "host_device") == 0;
     struct endpoint *endpoint =
-        endpoint_open(AT_FDCWD, path, FALSE, ENDPOINT_WRITE | ENDPOINT_ONLY_DEVICE, cache, error);
+        device ? endpoint_open(AT_FDCWD, create_file_path(name), FALSE,
+                               ENDPOINT_WRITE | ENDPOINT_ONLY_DEVICE, cache, error)
+               : leaf_open_protocol(name, protocol, ENDPOINT_WRITE, cache, error);
     if (endpoint == NULL)
         g_prefix_error(error,
                        profile_get()->id == PROFILE_7_2
-                           ? "Protocol driver 'host_device' does not support image creation, and "
+                           ? "Protocol driver '%s' does not support image creation, and "
                              "opening the image failed: "
-                           : "Protocol driver 'host_device' does not support creating new images, "
+                           : "Protocol driver '%s' does not support creating new images, "
                              "so an existing image must be selected as the target; however, "
-                             "opening the given target as an existing image failed: ");
+                             "opening the given target as an existing image failed: ",
+                       protocol);
     return endpoint;
 }
 
@@ -63,14 +88,7 @@ static void set_attributes(int fd, const struct create_file *options)
     }
 }
 
-static gboolean is_device_path(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0 && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode));
-}
-
-struct endpoint *create_file_open(const char *name, gboolean device,
+struct endpoint *create_file_open(const char *name, const char *protocol,
                                   const struct create_file *options, gboolean no_flush,
                                   gboolean *out_made, GError **error)
 {
@@ -79,8 +97,9 @@ struct endpoint *create_file_open(const char *name, gboolean device,
     gboolean existed = access(path, F_OK) == 0;
 
     *out_made = FALSE;
-    if (device || g_str_has_prefix(name, DEVICE_PREFIX) || (path == name && is_device_path(path)))
-        return open_device(path, &cache, error);
+    protocol = existing_protocol(name, protocol);
+    if (protocol != NULL)
+        return open_existing(name, protocol, &cache, error);
     struct endpoint *endpoint =
         endpoint_open(AT_FDCWD, path, FALSE, ENDPOINT_CREATE, &cache, error);
     if (endpoint == NULL)
@@ -99,6 +118,13 @@ static gboolean is_device(struct endpoint *endpoint)
 gboolean create_file_is_block(struct endpoint *endpoint)
 {
     return is_device(endpoint) && !endpoint_is_character(endpoint_below(endpoint));
+}
+
+/* What stock calls that which has the size it has. */
+static const char *things_of(struct endpoint *endpoint)
+{
+    return strcmp(endpoint_protocol(endpoint_below(endpoint)), "nbd") == 0 ? "NBD nodes"
+                                                                           : "device files";
 }
 
 static gboolean fail(GError **error, const char *sentence, int number)
@@ -137,7 +163,8 @@ static gboolean resize_device(struct endpoint *endpoint, uint64_t size_bytes, GE
 {
     uint64_t capacity = endpoint_size(endpoint);
     if (size_bytes > capacity) {
-        g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Cannot grow device files");
+        g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Cannot grow %s",
+                    things_of(endpoint));
         return FALSE;
     }
     int err = write_zeros(endpoint, 0, MIN(capacity, first_sector(endpoint)));
@@ -189,6 +216,6 @@ gboolean create_file_set_size(struct endpoint *endpoint, uint64_t size_bytes,
     }
     if (size_bytes == endpoint_size(endpoint))
         return TRUE;
-    g_set_error_literal(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Cannot resize device files");
+    g_set_error(error, COMPAT_ERROR, COMPAT_ERROR_SYSTEM, "Cannot resize %s", things_of(endpoint));
     return FALSE;
 }

@@ -10,14 +10,14 @@
 #include "src/io/endpoint.h"
 
 /*
- * Makes an empty file, or takes a device that exists.
+ * Makes an empty file, or takes a device or a network block device that exists.
  *
- * in:      name: as typed, `file:` and `host_device:` prefixes included; device: only an existing
- *          device will do
+ * in:      name: as typed, `file:` and `host_device:` prefixes included; protocol: "host_device" or
+ *          "nbd", and nothing else will do; NULL: as the name says
  * out:     *out_made: whether the file did not exist before
  * returns: NULL with stock's sentence
  */
-struct endpoint *create_file_open(const char *name, gboolean device,
+struct endpoint *create_file_open(const char *name, const char *protocol,
                                   const struct create_file *options, gboolean no_flush,
                                   gboolean *out_made, GError **error);
 

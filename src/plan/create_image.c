@@ -27,7 +27,7 @@ static gboolean check_plain_file(const char *format, const char *filename,
 static gboolean create_raw(const char *format, const char *filename, const struct create_file *file,
                            gboolean no_flush, GError **error)
 {
-    gboolean device = strcmp(format, "host_device") == 0;
+    gboolean existing = strcmp(format, "host_device") == 0 || strcmp(format, "nbd") == 0;
     g_auto(MadeFile) target = {0};
     uint64_t size = (file->size_bytes + SECTOR - 1) / SECTOR * SECTOR;
 
@@ -35,7 +35,7 @@ static gboolean create_raw(const char *format, const char *filename, const struc
         fprintf(stderr, "plan: file size %" G_GUINT64_FORMAT "\n", size);
         return TRUE;
     }
-    if (!made_file_open(&target, filename, device, file, no_flush, error) ||
+    if (!made_file_open(&target, filename, existing ? format : NULL, file, no_flush, error) ||
         !check_plain_file(format, filename, target.endpoint, error) ||
         !create_file_resize(target.endpoint, size, file->preallocation, error))
         return FALSE;
@@ -65,7 +65,7 @@ gboolean create_image(const struct create_opts *opts, const char *filename, gboo
         !driver_require_built(create_opts_protocol(opts), error))
         return FALSE;
     if (strcmp(format, "raw") == 0 || strcmp(format, "file") == 0 ||
-        strcmp(format, "host_device") == 0)
+        strcmp(format, "host_device") == 0 || strcmp(format, "nbd") == 0)
         return create_raw(format, filename, &file, no_flush, error);
     if (strcmp(format, "qcow2") == 0)
         return create_qcow2_image(opts, filename, &file, no_flush, error);

@@ -232,7 +232,7 @@ gboolean create_planned_image(const struct create_opts *opts, const char *filena
         return FALSE;
     if (apply_explains())
         return apply_plan(cell, &target, 1, NULL, NULL, error);
-    if (!made_file_open(&image, filename, FALSE, file, no_flush, error) ||
+    if (!made_file_open(&image, filename, NULL, file, no_flush, error) ||
         !made_file_lock(&image, error))
         return FALSE;
     target.endpoint = image.endpoint;

@@ -102,7 +102,7 @@ static gboolean open_data_file(MadeFile *file, const struct create_qcow2 *option
     struct cache_mode cache = no_flush ? CACHE_UNSAFE : CACHE_WRITEBACK;
 
     if (!options->keep_data_file)
-        return made_file_open(file, options->data_file, FALSE, &plain, no_flush, error);
+        return made_file_open(file, options->data_file, NULL, &plain, no_flush, error);
     file->endpoint = endpoint_open(AT_FDCWD, create_file_path(options->data_file), FALSE,
                                    ENDPOINT_WRITE, &cache, error);
     return file->endpoint != NULL && grow_kept_file(file->endpoint, options->size_bytes, error);
@@ -129,7 +129,7 @@ static gboolean apply_qcow2(struct cell *cell, const char *filename,
     g_auto(MadeFile) image = {0}, data = {0};
     int failed = 0;
 
-    if (!made_file_open(&image, filename, FALSE, file_options, no_flush, error) ||
+    if (!made_file_open(&image, filename, NULL, file_options, no_flush, error) ||
         !made_file_lock(&image, error))
         return FALSE;
     if (options->data_file != NULL && !open_data_file(&data, options, no_flush, error))

@@ -99,14 +99,14 @@ struct making {
 
 static gboolean make_files(struct making *making, const char *filename, GError **error)
 {
-    if (!made_file_open(&making->image, filename, FALSE, making->file, making->no_flush, error) ||
+    if (!made_file_open(&making->image, filename, NULL, making->file, making->no_flush, error) ||
         !made_file_lock(&making->image, error))
         return FALSE;
     making->targets[0].endpoint = making->image.endpoint;
     for (guint i = 0; i < making->paths->len; i++) {
         MadeFile *extent = &making->extents[i];
 
-        if (!made_file_open(extent, g_ptr_array_index(making->paths, i), FALSE, making->file,
+        if (!made_file_open(extent, g_ptr_array_index(making->paths, i), NULL, making->file,
                             making->no_flush, error) ||
             !made_file_lock(extent, error))
             return FALSE;

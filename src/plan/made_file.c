@@ -13,11 +13,11 @@ void made_file_clear(MadeFile *file)
         (void)unlink(file->path);
 }
 
-gboolean made_file_open(MadeFile *file, const char *name, gboolean device,
+gboolean made_file_open(MadeFile *file, const char *name, const char *protocol,
                         const struct create_file *options, gboolean no_flush, GError **error)
 {
     file->path = create_file_path(name);
-    file->endpoint = create_file_open(name, device, options, no_flush, &file->made, error);
+    file->endpoint = create_file_open(name, protocol, options, no_flush, &file->made, error);
     return file->endpoint != NULL;
 }
 

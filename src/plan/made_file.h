@@ -20,10 +20,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MadeFile, made_file_clear)
 /*
  * Makes or empties the file.
  *
- * in:      name: as typed, outlives the file; device: only an existing device will do
+ * in:      name: as typed, outlives the file; protocol: as of create_file_open
  * returns: FALSE with stock's sentence
  */
-gboolean made_file_open(MadeFile *file, const char *name, gboolean device,
+gboolean made_file_open(MadeFile *file, const char *name, const char *protocol,
                         const struct create_file *options, gboolean no_flush, GError **error);
 
 /* Locks it against any other user while tables are written. FALSE with stock's sentence. */

@@ -160,7 +160,36 @@ static void test_refused(void)
         {"driver=file,discard=x,filename=a", "Invalid discard option", TRUE},
         {"json:[]", "Invalid JSON object given", FALSE},
         {"null-co://x", "The only allowed filename for this driver is 'null-co://'", FALSE},
-        {"nbd://localhost/x", "The 'nbd' protocol is not built yet in instar", FALSE},
+        {"ssh://localhost/x", "The 'ssh' protocol is not built yet in instar", FALSE},
+        {"nbd:", "NBD server address missing", FALSE},
+        {"nbd:unix:s:exportname=", "NBD server address missing", FALSE},
+        {"nbd:host", "error parsing address 'host'", FALSE},
+        {"nbd:host:", "error parsing address 'host:'", FALSE},
+        {"nbd:[::1:2", "error parsing address '[::1:2'", FALSE},
+        {"nbd:exportname=x", "File name string for NBD must start with 'nbd:'", FALSE},
+        {"nbd+tcp:host:1", "File name string for NBD must start with 'nbd:'", FALSE},
+        {"nbd://", "No valid URL specified", FALSE},
+        {"nbd:///x", "No valid URL specified", FALSE},
+        {"nbd://host:99999/x", "No valid URL specified", FALSE},
+        {"nbd://host/x?y", "No valid URL specified", FALSE},
+        {"nbd+unix:///x", "No valid URL specified", FALSE},
+        {"nbd+unix://host/x?socket=s", "No valid URL specified", FALSE},
+        {"nbd+unix:///x?socket=s&y=z", "No valid URL specified", FALSE},
+        {"driver=nbd,export=x", "NBD server address missing", TRUE},
+        {"driver=nbd,server.path=s", "Parameter 'type' is missing", TRUE},
+        {"driver=nbd,server.type=unix", "Parameter 'path' is missing", TRUE},
+        {"driver=nbd,server.type=inet,server.host=h", "Parameter 'port' is missing", TRUE},
+        {"driver=nbd,server.type=x", "Parameter 'type' does not accept value 'x'", TRUE},
+        {"driver=nbd,path=s,host=h", "path and host may not be used at the same time", TRUE},
+        {"driver=nbd,port=1", "NBD server address missing", TRUE},
+        {"driver=nbd,path=s,port=1", "port may not be used without host", TRUE},
+        {"driver=nbd,path=s,server.type=unix",
+         "Cannot use 'server' and path/host/port at the same time", TRUE},
+        {"driver=nbd,server.type=unix,server.path=s,server.x=y", "Parameter 'x' is unexpected",
+         TRUE},
+        {"driver=nbd,path=s,reconnect-delay=x", "Parameter 'reconnect-delay' expects a number",
+         TRUE},
+        {"driver=nbd,path=s,tls-creds=t", "No TLS credentials with id 't'", TRUE},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -168,6 +197,34 @@ static void test_refused(void)
 
         g_assert_null(parse(cases[i].text, cases[i].image_opts, &error));
         g_assert_cmpstr(error->message, ==, cases[i].message);
+    }
+}
+
+/* How network block devices are reported. */
+static void test_nbd(void)
+{
+    static const struct {
+        const char *text, *display;
+        gboolean image_opts;
+    } cases[] = {
+        {"nbd:host:10", "nbd://host:10", FALSE},
+        {"nbd:[::1]:10:exportname=e", "nbd://::1:10/e", FALSE},
+        {"nbd://user@host/a%20b", "nbd://host:10809/a b", FALSE},
+        {"nbd:unix:/s:exportname=e/f", "nbd+unix:///e/f?socket=/s", FALSE},
+        {"nbd+unix:///?socket=/a%2fb", "nbd+unix://?socket=/a/b", FALSE},
+        {"driver=nbd,path=/s", "nbd+unix://?socket=/s", TRUE},
+        {"driver=raw,file.driver=nbd,file.host=h,file.export=", "nbd://h:10809/", TRUE},
+        {"driver=raw,size=1k,file.driver=nbd,file.path=s",
+         "json:{\"driver\": \"raw\", \"size\": \"1k\", \"file\": {\"driver\": \"nbd\", "
+         "\"path\": \"s\"}}",
+         TRUE},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Name) name = parse(cases[i].text, cases[i].image_opts, NULL);
+
+        g_assert_nonnull(name);
+        g_assert_cmpstr(name->display, ==, cases[i].display);
     }
 }
 
@@ -369,6 +426,7 @@ int main(int argc, char **argv)
     g_test_add_func("/names/backing", test_backing_options);
     g_test_add_func("/names/refused", test_refused);
     g_test_add_func("/names/finish", test_finish);
+    g_test_add_func("/names/nbd", test_nbd);
     g_test_add_func("/names/late", test_late);
     g_test_add_func("/names/own", test_own);
     g_test_add_func("/policy/decide", test_policy);
